@@ -1,0 +1,71 @@
+"""Entry point of ``edgeward``: finds the subcommand, turns errors into one line and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from agent.cli import agent_command, bundle, keys, output, run, version
+from runtime.errors import Code, EdgewardError, ExitStatus, from_os_error
+
+COMMANDS = (run, agent_command, bundle, keys, version)
+
+EPILOG = """\
+examples:
+  edgeward keys generate --out keys/release
+  edgeward bundle pack my-model/ --out my-model.ewb
+  edgeward bundle sign my-model.ewb --key keys/release.key
+  edgeward run --bundle my-model.ewb --key keys/release.pub --source rtsp://camera/stream
+  edgeward agent --config /etc/edgeward/edgeward.toml
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names the remedy, and ends with the documented status."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise EdgewardError(Code.USAGE, message, where=self.prog, remedy=f"see '{self.prog} --help'")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line, for ``main`` and for the reference page."""
+    parser = _Parser(
+        prog="edgeward",
+        description="Run signed model bundles on camera streams and report over MQTT.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the returned number is the exit status (``docs/ref/exit-codes.md``)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in arguments
+    try:
+        options = build_parser().parse_args(arguments)
+        return int(options.handler(options))
+    except EdgewardError as error:
+        output.print_error(error, as_json=as_json)
+        return int(error.code.exit_status)
+    except KeyboardInterrupt:
+        return int(ExitStatus.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output went away (`edgeward ... | head`): nothing is left to say, and
+        # Python must not complain about it again while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitStatus.OK)
+    except OSError as error:
+        where = str(error.filename or "")
+        output.print_error(from_os_error(error, where=where, fallback=Code.SYSTEM_IO), as_json=as_json)
+        return int(ExitStatus.SYSTEM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

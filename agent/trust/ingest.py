@@ -1,0 +1,103 @@
+"""Has a bundle verified and stored by a short-lived child, and reads the child's answer.
+
+The crypto library and the parsers of what strangers wrote live in that child only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+import runtime
+from runtime.bundle import staging
+from runtime.bundle.ingested import Answer, Ingested
+from runtime.errors import Code, EdgewardError
+
+_MAX_OUTPUT = 1 << 20
+
+
+def _command(bundle: Path, keys: Sequence[Path], into: Path) -> list[str]:
+    # -P: the folder in which the agent was started must not shadow a module of the child.
+    command = [sys.executable, "-P", "-s", "-m", "runtime.bundle.ingest", f"--parent={os.getpid()}"]
+    command += [f"--bundle={bundle}", f"--into={into.absolute()}"]
+    return command + [f"--key={key}" for key in keys]
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the agent's own: only where the code lies, and UTF-8 for file names."""
+    code = Path(str(runtime.__file__)).resolve().parent.parent
+    return {"PYTHONPATH": str(code), "LC_ALL": "C.UTF-8", "PATH": os.defpath}
+
+
+async def ingest(bundle: Path, keys: Sequence[Path], into: Path, *, timeout_s: float = 300) -> Ingested:
+    """Verify ``bundle`` against the public key files ``keys`` and store it as ``into/<digest>``.
+
+    When the caller is cancelled, or the time is over, the child is killed and its staging removed.
+    Await it in the main thread: the kernel kills the child when the thread that started it ends.
+
+    Raises:
+        EdgewardError: ``BUNDLE_*``, ``KEY_*``, ``SYSTEM_*``; ``USAGE`` without a key; ``INTERNAL`` when
+            the child dies without an answer.
+    """
+    if not keys:
+        raise EdgewardError(Code.USAGE, "no trusted key was given", remedy="name one with --key FILE.pub")
+    try:
+        child = await asyncio.create_subprocess_exec(
+            *_command(bundle, keys, into),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=_environment(),
+            limit=_MAX_OUTPUT,
+        )
+    except ValueError as error:
+        # A zero byte in a name: no such file can be.
+        raise EdgewardError(Code.USAGE, "not a file name", where=repr(bundle), remedy="check it") from error
+    except OSError as error:
+        what = f"the verifier cannot be started: {error.strerror}"
+        raise EdgewardError(Code.SYSTEM_IO, what, where=sys.executable, remedy="check memory") from error
+    try:
+        async with asyncio.timeout(timeout_s):
+            stdout, stderr = await child.communicate()
+    except TimeoutError as error:
+        what = f"not verified within {timeout_s:g} s"
+        remedy = "check the medium that it lies on and the disk"
+        raise EdgewardError(Code.SYSTEM_IO, what, where=str(bundle), remedy=remedy) from error
+    finally:
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+            staging.sweep(into)
+    return _result(stdout, stderr, child.returncode or 0, bundle, into)
+
+
+def _result(stdout: bytes, stderr: bytes, status: int, bundle: Path, into: Path) -> Ingested:
+    try:
+        answer = msgspec.json.decode(stdout, type=Answer)
+    except msgspec.DecodeError:
+        staging.sweep(into)
+        raise _no_answer(stderr, status, bundle) from None
+    if answer.error is not None:
+        error = answer.error
+        raise EdgewardError(Code.of(error.code), error.what, where=error.where, remedy=error.remedy)
+    if answer.ok is None or status != 0:
+        raise _no_answer(stderr, status, bundle)
+    return answer.ok
+
+
+def _no_answer(stderr: bytes, status: int, bundle: Path) -> EdgewardError:
+    if status == -signal.SIGKILL:
+        what = "the verifier was killed, perhaps for want of memory"
+        return EdgewardError(Code.SYSTEM_IO, what, where=str(bundle), remedy="free some memory and try again")
+    lines = stderr.decode(errors="replace").strip().splitlines()
+    why = lines[-1] if lines else f"exit status {status}"
+    what = f"the verifier ended without an answer: {why}"
+    return EdgewardError(Code.INTERNAL, what, where=str(bundle), remedy="please report it")

@@ -1,0 +1,1 @@
+"""Signed model bundles: manifest, container, signature, packing. Pure Python, shared with agent and fleet."""

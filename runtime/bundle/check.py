@@ -1,0 +1,190 @@
+"""What a manifest must fulfil beyond its types, and the way from bytes to a manifest that does."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from runtime.bundle.manifest import (
+    MANIFEST_NAME,
+    SCHEMA,
+    SIGNATURE_NAME,
+    FileEntry,
+    Manifest,
+    Variant,
+    check_path,
+)
+from runtime.bundle.strict import Mismatch, convert, parse_json
+from runtime.errors import Code, EdgewardError
+
+RUNTIME_VERSION = "0.1.0"
+MAX_LABEL = 200
+MAX_DIMENSION = 1 << 20
+_NEWER = "update edgeward on this machine"
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong: the manifest's key, what, and the remedy."""
+
+    key: str
+    what: str
+    remedy: str
+
+
+def parse_manifest(data: bytes, *, where: str) -> Manifest:
+    """The manifest in these bytes, checked in full.
+
+    Args:
+        data: ``manifest.json``.
+        where: the bundle's name, for errors.
+
+    Raises:
+        EdgewardError: ``BUNDLE_MANIFEST``, naming the key; ``BUNDLE_UNSUPPORTED`` for a newer schema
+            or a bundle that needs a newer edgeward.
+    """
+    place = f"{where}: {MANIFEST_NAME}"
+    remedy = "ask the bundle's author for a corrected one"
+    try:
+        raw = parse_json(data)
+        _check_schema(raw, place)
+        manifest = convert(raw, Manifest)
+    except ValueError as error:
+        raise EdgewardError(
+            Code.BUNDLE_MANIFEST, f"not valid JSON: {error}", where=place, remedy=remedy
+        ) from error
+    except Mismatch as error:
+        where_key = f"{place}: {error.key}"
+        raise EdgewardError(Code.BUNDLE_MANIFEST, error.what, where=where_key, remedy=error.remedy) from error
+    check_manifest(manifest, where=place)
+    return manifest
+
+
+def _check_schema(raw: Any, place: str) -> None:
+    """A newer schema is named as such, before its new keys are called unknown."""
+    schema = raw.get("schema") if isinstance(raw, dict) else None
+    if type(schema) is int and schema != SCHEMA:
+        what = f"schema {schema} is not known here, only {SCHEMA}"
+        raise EdgewardError(Code.BUNDLE_UNSUPPORTED, what, where=place, remedy=_NEWER)
+    if not isinstance(raw, dict):
+        raise Mismatch("(top level)", "not a JSON object", "pack the bundle again")
+
+
+def check_manifest(manifest: Manifest, *, where: str) -> None:
+    """Refuse the first problem.
+
+    Raises:
+        EdgewardError: ``BUNDLE_MANIFEST`` or ``BUNDLE_UNSUPPORTED``.
+    """
+    for entry in manifest.files:
+        check_path(entry.path, where=where)
+    for problem in problems(manifest):
+        where_key = f"{where}: {problem.key}"
+        raise EdgewardError(Code.BUNDLE_MANIFEST, problem.what, where=where_key, remedy=problem.remedy)
+    if _version_order(manifest.min_runtime) > _version_order(RUNTIME_VERSION):
+        what = f"the bundle needs edgeward {manifest.min_runtime}, this is {RUNTIME_VERSION}"
+        raise EdgewardError(Code.BUNDLE_UNSUPPORTED, what, where=f"{where}: min_runtime", remedy=_NEWER)
+
+
+def _version_order(version: str) -> tuple[int, int, int, bool]:
+    """Sorts versions; a pre-release comes before its release."""
+    numbers = re.match(r"([0-9]+)\.([0-9]+)\.([0-9]+)(-?)", version)
+    if numbers is None:
+        raise ValueError(version)
+    major, minor, patch, dash = numbers.groups()
+    return int(major), int(minor), int(patch), not dash
+
+
+def problems(manifest: Manifest) -> Iterator[Problem]:
+    """Everything that the types cannot say, in the order of the manifest."""
+    for key in ("description", "license"):
+        text: str = getattr(manifest, key)
+        if not all(letter.isprintable() or letter in "\n\t" for letter in text):
+            yield Problem(key, "has a control character", "use plain text")
+    yield from _labels(manifest.labels)
+    yield from _files(manifest.files)
+    yield from _variants(manifest)
+    yield from _numbers(manifest)
+
+
+def _labels(labels: tuple[str, ...]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, label in enumerate(labels):
+        key = f"labels[{index}]"
+        if not label.strip() or len(label) > MAX_LABEL or not label.isprintable():
+            yield Problem(key, "empty, too long or not printable", f"use text of at most {MAX_LABEL} letters")
+        if label in seen:
+            yield Problem(key, f"the label {label!r} stands twice", "give each class a name of its own")
+        seen.add(label)
+
+
+def _files(files: tuple[FileEntry, ...]) -> Iterator[Problem]:
+    names = {MANIFEST_NAME, SIGNATURE_NAME}
+    for index, entry in enumerate(files):
+        key = f"files[{index}].path"
+        if entry.path in names:
+            yield Problem(key, f"the file {entry.path!r} stands twice", "list each file once")
+        names.add(entry.path)
+        if entry.blocks and len(entry.blocks) != -(-entry.size // entry.block_size):
+            count = f"{len(entry.blocks)} block digests for {entry.size} bytes"
+            yield Problem(f"files[{index}].blocks", count, "pack the bundle again")
+    for index, entry in enumerate(files):
+        parts = entry.path.split("/")
+        for end in range(1, len(parts)):
+            if (folder := "/".join(parts[:end])) in names:
+                yield Problem(f"files[{index}].path", f"{folder!r} is a file and a folder", "rename one")
+
+
+def _variants(manifest: Manifest) -> Iterator[Problem]:
+    models = {entry.path for entry in manifest.files if entry.role == "model"}
+    ids: set[str] = set()
+    for index, variant in enumerate(manifest.variants):
+        key = f"variants[{index}]"
+        if variant.id in ids:
+            yield Problem(f"{key}.id", f"the id {variant.id!r} stands twice", "give each variant its own")
+        ids.add(variant.id)
+        if variant.file not in models:
+            yield Problem(f"{key}.file", f"{variant.file!r} is not a model file of the bundle", "list it")
+        for profile in variant.profiles:
+            if not profile or not profile.isprintable() or len(profile) > 64:
+                yield Problem(f"{key}.profiles", "has no profile's name", "use names like 'rk3588'")
+        yield from _tensors(variant, key)
+
+
+def _tensors(variant: Variant, key: str) -> Iterator[Problem]:
+    for side, specs in (("inputs", variant.inputs), ("outputs", variant.outputs)):
+        if not specs:
+            yield Problem(f"{key}.{side}", "is empty", "describe each tensor: name, dtype, shape")
+        if len({spec.name for spec in specs}) != len(specs):
+            yield Problem(f"{key}.{side}", "has a name twice", "use the names in the model file")
+        for at, spec in enumerate(specs):
+            place = f"{key}.{side}[{at}]"
+            if not spec.name or not spec.name.isprintable() or len(spec.name) > 255:
+                yield Problem(f"{place}.name", "not a tensor name", "use the name in the model file")
+            for size in spec.shape:
+                fits = 0 < size <= MAX_DIMENSION if isinstance(size, int) else size.isidentifier()
+                if not fits or len(spec.shape) > 8:
+                    what = f"{size!r} is not a dimension"
+                    yield Problem(f"{place}.shape", what, "use whole numbers from 1, or a name like 'batch'")
+
+
+def _numbers(manifest: Manifest) -> Iterator[Problem]:
+    pre = manifest.preprocess
+    if not math.isfinite(pre.scale) or pre.scale == 0:
+        yield Problem("preprocess.scale", "is zero or not a finite number", "use 1.0 for raw pixels")
+    for key, triple in (("mean", pre.mean), ("std", pre.std), ("pad", pre.pad)):
+        if not all(math.isfinite(value) for value in triple):
+            yield Problem(f"preprocess.{key}", "is not finite", "use three plain numbers")
+    if not all(pre.std):
+        yield Problem("preprocess.std", "would divide by zero", "use 1.0 where nothing is divided")
+    if not all(0 <= value <= 255 for value in pre.pad):
+        yield Problem("preprocess.pad", "is outside 0 to 255", "use a pixel value")
+    if not manifest.postprocess.strides:
+        yield Problem("postprocess.strides", "is empty", "use the model's strides, like [8, 16, 32]")
+    for name in msgspec.structs.fields(manifest.budgets):
+        value = getattr(manifest.budgets, name.name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            yield Problem(f"budgets.{name.name}", f"{value} is not a budget", "use a number over zero")

@@ -1,0 +1,152 @@
+"""The manifest of a bundle, schema 1: what the files are and how frames become results.
+
+Preprocess and postprocess are declarations, never code. Every struct refuses unknown keys, so that a
+manifest either means to this version what its author meant, or is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+
+from runtime.errors import Code, EdgewardError
+
+MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = "model.sig"
+SCHEMA = 1
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
+Version = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?\Z",
+        max_length=64,
+    ),
+]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Triple = tuple[float, float, float]
+DType = Literal["float32", "float16", "uint8", "int8", "int32", "int64"]
+
+
+class _Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
+    """Immutable, refuses unknown keys."""
+
+
+class FileEntry(_Strict, frozen=True, kw_only=True):
+    """One file of the bundle.
+
+    ``blocks`` are the SHA-256 of each ``block_size`` bytes, so that a block that arrives alone can be
+    checked alone.
+    """
+
+    path: str
+    size: Annotated[int, msgspec.Meta(ge=0)]
+    sha256: Sha256
+    role: Literal["model", "labels", "golden", "doc", "data"]
+    block_size: Positive = 32768
+    blocks: tuple[Sha256, ...] = ()
+
+
+class TensorSpec(_Strict, frozen=True, kw_only=True):
+    """Name, dtype and shape of a model's input or output; a text in ``shape`` is a symbolic dimension."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int | str, ...]
+
+
+class Variant(_Strict, frozen=True, kw_only=True):
+    """One way to run the model: an engine and the file that it loads."""
+
+    id: Name
+    engine: Name
+    file: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    precision: Literal["float32", "float16", "int8"] = "float32"
+    arch: tuple[Literal["x86_64", "aarch64", "armv7l"], ...] = ()
+    profiles: tuple[str, ...] = ()
+
+
+class Preprocess(_Strict, frozen=True, kw_only=True):
+    """From a picture to the input tensor: ``value = (pixel * scale - mean) / std``, channel by channel.
+
+    ``mean``, ``std`` and ``pad`` are in the tensor's channel order; ``pad`` is a pixel value, 0 to 255.
+    """
+
+    fit: Literal["letterbox", "letterbox_topleft", "stretch"] = "letterbox"
+    order: Literal["rgb", "bgr"] = "rgb"
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    scale: float = 1.0
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: Triple = (1.0, 1.0, 1.0)
+    pad: Triple = (114.0, 114.0, 114.0)
+
+
+class Yolox(_Strict, frozen=True, kw_only=True, tag="yolox", tag_field="decoder"):
+    """Raw YOLOX head (Ge et al. 2021, arXiv:2107.08430): ``[1, N, 5 + classes]``."""
+
+    strides: tuple[Positive, ...] = (8, 16, 32)
+    score_threshold: Fraction = 0.35
+    iou_threshold: Fraction = 0.45
+    class_agnostic: bool = False
+    max_detections: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 300
+
+
+Postprocess = Yolox
+
+
+class Budgets(_Strict, frozen=True, kw_only=True):
+    """What the author promises at most: checked on the device before activation."""
+
+    latency_p95_ms: float | None = None
+    memory_mb: float | None = None
+    load_ms: float | None = None
+
+
+class Manifest(_Strict, frozen=True, kw_only=True):
+    """``manifest.json``, schema 1."""
+
+    schema: Literal[1]
+    name: Name
+    version: Version
+    release_counter: Positive
+    task: Literal["detection"]
+    labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=10_000)]
+    files: Annotated[tuple[FileEntry, ...], msgspec.Meta(min_length=1, max_length=1000)]
+    variants: Annotated[tuple[Variant, ...], msgspec.Meta(min_length=1, max_length=100)]
+    preprocess: Preprocess
+    postprocess: Postprocess
+    min_runtime: Version = "0.1.0"
+    description: str = ""
+    license: str = ""
+    budgets: Budgets = Budgets()
+
+    def file(self, path: str) -> FileEntry:
+        """The entry of ``path``; raises ``KeyError`` when the manifest has none."""
+        for entry in self.files:
+            if entry.path == path:
+                return entry
+        raise KeyError(path)
+
+
+_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*\Z")
+
+
+def check_path(path: str, *, where: str) -> None:
+    """Refuse a name that is not a plain relative ASCII path of at most 255 bytes.
+
+    Raises:
+        EdgewardError: ``BUNDLE_MANIFEST``, naming the path.
+    """
+    if len(path) > 255 or not _PATH.match(path) or path in {MANIFEST_NAME, SIGNATURE_NAME}:
+        raise EdgewardError(
+            Code.BUNDLE_MANIFEST,
+            f"the file name {path!r} is not allowed",
+            where=where,
+            remedy="use letters, digits, '.', '_', '+', '-' and '/' and no leading dot or dash",
+        )

@@ -1,0 +1,229 @@
+"""From the author's folder to an unsigned ``.ewb``: the same folder gives the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from runtime.bundle.author import AUTHOR_NAME, Author, VariantTable, author_key, load, refuse
+from runtime.bundle.check import check_manifest, problems
+from runtime.bundle.container import CHUNK, MAX_BYTES, MAX_MANIFEST, Writer
+from runtime.bundle.digests import FileDigest, checked
+from runtime.bundle.manifest import MANIFEST_NAME, SCHEMA, FileEntry, Manifest, check_path
+from runtime.bundle.regular_file import BUNDLE, open_regular
+from runtime.bundle.replace import replacing
+from runtime.bundle.ustar import encode_header
+from runtime.errors import Code, EdgewardError, from_os_error
+
+BLOCK_SIZE = 32768
+MAX_BLOCKS = 40_000
+_MAX_LABELS_BYTES = 4 << 20
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, and how many bytes of how many are done."""
+
+
+def _no_progress(doing: str, done: int, total: int) -> None:
+    """Say nothing."""
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """A file of the author's: its name in the bundle, what it is, its key in ``bundle.toml``."""
+
+    path: str
+    role: str
+    key: str
+
+
+def pack(folder: Path, out: Path, *, progress: Progress = _no_progress) -> Manifest:
+    """Pack the author's ``folder`` into the bundle ``out``, not signed.
+
+    Args:
+        folder: holds ``bundle.toml`` and the files that it names.
+        out: the ``.ewb`` to write; replaced as a whole when everything went well.
+        progress: told how far it is.
+
+    Raises:
+        EdgewardError: ``BUNDLE_*``, naming file and key; ``SYSTEM_*`` when writing fails.
+    """
+    author = load(folder)
+    sources = _sources(author, folder)
+    entries = _entries(sources, folder, progress)
+    manifest = _manifest(author, entries, folder)
+    data = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+    if len(data) > MAX_MANIFEST:
+        what = f"the manifest has {len(data)} bytes, over {MAX_MANIFEST}"
+        raise EdgewardError(Code.BUNDLE_MANIFEST, what, where=str(folder), remedy="put fewer files into it")
+    total = sum(entry.size for entry in entries)
+    with replacing(out) as stream:
+        writer = Writer(stream)
+        writer.add(MANIFEST_NAME, len(data), (data,))
+        done = 0
+        for entry in entries:
+            writer.add(entry.path, entry.size, _unchanged(folder / entry.path, entry))
+            done += entry.size
+            progress("packed", done, total)
+        writer.finish()
+    return manifest
+
+
+def _sources(author: Author, folder: Path) -> list[_Source]:
+    """Every file once, models first, in the order of ``bundle.toml``."""
+    toml = folder / AUTHOR_NAME
+    sources: dict[str, _Source] = {}
+    for index, variant in enumerate(author.variants):
+        sources.setdefault(variant.file, _Source(variant.file, "model", f"variant[{index}].file"))
+    for index, table in enumerate(author.files):
+        key = f"file[{index}].path"
+        if table.path in sources:
+            what = f"the file {table.path!r} is in the bundle already"
+            raise refuse(toml, key, what, "name each file once")
+        sources[table.path] = _Source(table.path, table.role, key)
+    for source in sources.values():
+        check_path(source.path, where=f"{toml}: {source.key}")
+        try:
+            encode_header(source.path, 0)
+        except ValueError as error:
+            raise refuse(toml, source.key, str(error), "use shorter names") from error
+    return list(sources.values())
+
+
+def _open(path: str, folder: Path, key: str) -> tuple[BinaryIO, int]:
+    """A file of the author's folder; a link that leads out of the folder is refused."""
+    toml = folder / AUTHOR_NAME
+    file = folder / path
+    try:
+        inside = file.resolve(strict=True).is_relative_to(folder.resolve())
+    except FileNotFoundError as error:
+        where, remedy = f"{toml}: {key}", "check the name; it is relative to bundle.toml"
+        raise EdgewardError(Code.BUNDLE_MISSING, f"no file {path!r}", where=where, remedy=remedy) from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise refuse(toml, key, f"{path!r} cannot be found: {error}", "check the name") from error
+    if not inside:
+        raise refuse(toml, key, f"{path!r} leads out of the folder", "copy the file into the folder")
+    return open_regular(file, BUNDLE, follow_links=True)
+
+
+def _entries(sources: list[_Source], folder: Path, progress: Progress) -> tuple[FileEntry, ...]:
+    sizes = []
+    for source in sources:
+        stream, size = _open(source.path, folder, source.key)
+        stream.close()
+        sizes.append(size)
+    total = sum(sizes)
+    if total > MAX_BYTES:
+        what = f"the files have {total} bytes, over {MAX_BYTES >> 30} GiB"
+        raise EdgewardError(Code.BUNDLE_FORMAT, what, where=str(folder), remedy="use a smaller model")
+    block_size = _block_size(sizes)
+    entries = []
+    done = 0
+    for source in sources:
+        digest = FileDigest(block_size)
+        stream, _ = _open(source.path, folder, source.key)
+        for chunk in _read(stream, folder / source.path):
+            digest.update(chunk)
+            done += len(chunk)
+            progress("hashed", done, total)
+        raw = {
+            "path": source.path,
+            "size": digest.size,
+            "sha256": digest.sha256,
+            "role": source.role,
+            "block_size": block_size,
+            "blocks": digest.finish(),
+        }
+        entries.append(msgspec.convert(raw, FileEntry))
+    return tuple(entries)
+
+
+def _block_size(sizes: list[int]) -> int:
+    """32 KiB, or more where the list of block digests would not fit into a manifest."""
+    size = BLOCK_SIZE
+    while sum(-(-total // size) for total in sizes) > MAX_BLOCKS:
+        size *= 2
+    return size
+
+
+def _read(stream: BinaryIO, path: Path) -> Iterator[bytes]:
+    with stream:
+        try:
+            while data := stream.read(CHUNK):
+                yield data
+        except OSError as error:
+            raise from_os_error(error, where=str(path), fallback=Code.BUNDLE_UNREADABLE) from error
+
+
+def _unchanged(path: Path, entry: FileEntry) -> Iterator[bytes]:
+    """The file's bytes once more, refused when they are not those that were hashed."""
+    stream, _ = open_regular(path, BUNDLE, follow_links=True)
+    try:
+        yield from checked(entry, _limited(_read(stream, path), entry.size), where=str(path))
+    except EdgewardError as error:
+        if error.code is not Code.BUNDLE_DIGEST:
+            raise
+        what = "the file changed while it was packed"
+        raise EdgewardError(Code.BUNDLE_UNREADABLE, what, where=str(path), remedy="try again") from error
+
+
+def _limited(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """``chunks`` up to the first one that is too much, so that a growing file cannot fill the disk."""
+    for chunk in chunks:
+        size -= len(chunk)
+        if size < 0:
+            return
+        yield chunk
+
+
+def _manifest(author: Author, entries: tuple[FileEntry, ...], folder: Path) -> Manifest:
+    table = author.bundle
+    toml = folder / AUTHOR_NAME
+    raw = {
+        "schema": SCHEMA,
+        "name": table.name,
+        "version": table.version,
+        "release_counter": table.release_counter,
+        "min_runtime": table.min_runtime,
+        "task": table.task,
+        "description": table.description,
+        "license": table.license,
+        "labels": table.labels or _labels(table.labels_file, folder),
+        "files": msgspec.to_builtins(entries),
+        "variants": msgspec.to_builtins(tuple(map(VariantTable.variant, author.variants))),
+        "preprocess": msgspec.to_builtins(author.preprocess),
+        "postprocess": msgspec.to_builtins(author.postprocess),
+        "budgets": msgspec.to_builtins(author.budgets),
+    }
+    try:
+        manifest = msgspec.convert(raw, Manifest)
+    except msgspec.ValidationError as error:
+        # The types were checked key by key: what is left are lengths, such as no variant at all.
+        raise EdgewardError(
+            Code.BUNDLE_MANIFEST,
+            str(error).replace("`", ""),
+            where=str(toml),
+            remedy="see docs/ref/manifest.md",
+        ) from error
+    for problem in problems(manifest):
+        raise refuse(toml, author_key(problem.key), problem.what, problem.remedy)
+    check_manifest(manifest, where=str(toml))
+    return manifest
+
+
+def _labels(name: str, folder: Path) -> tuple[str, ...]:
+    toml, key = folder / AUTHOR_NAME, "bundle.labels_file"
+    stream, size = _open(name, folder, key)
+    if size > _MAX_LABELS_BYTES:
+        stream.close()
+        raise refuse(
+            toml, key, f"{name!r} is over {_MAX_LABELS_BYTES} bytes", "give a text file, one label a line"
+        )
+    try:
+        text = b"".join(_read(stream, folder / name)).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise refuse(
+            toml, key, f"{name!r} is not UTF-8 text", "give a text file, one label a line"
+        ) from error
+    return tuple(line.strip() for line in text.splitlines() if line.strip())

@@ -1,0 +1,256 @@
+"""From an author's folder to a signed bundle: what is computed, and how mistakes are named."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runtime.bundle import pack as pack_module
+from runtime.bundle.pack import pack
+from runtime.bundle.replace import replacing
+from runtime.errors import Code, EdgewardError, ExitStatus
+
+from .conftest import TOML, KeyPair, Outcome, listed, make_author
+
+pytestmark = pytest.mark.unit
+
+Edgeward = Callable[..., Outcome]
+
+
+def test_sizes_digests_and_blocks_are_computed(author: Path, tmp_path: Path) -> None:
+    manifest = pack(author, tmp_path / "x.ewb")
+    model = (author / "model.onnx").read_bytes()
+    entry = manifest.file("model.onnx")
+    assert (entry.size, entry.role, entry.block_size) == (70_000, "model", 32768)
+    assert entry.sha256 == hashlib.sha256(model).hexdigest()
+    assert entry.blocks == tuple(
+        hashlib.sha256(model[at : at + 32768]).hexdigest() for at in range(0, len(model), 32768)
+    )
+    assert [file.path for file in manifest.files] == ["model.onnx", "docs/NOTES.txt"]
+
+
+def test_the_same_folder_gives_the_same_bytes(author: Path, tmp_path: Path) -> None:
+    again = make_author(tmp_path / "again", model=(author / "model.onnx").read_bytes())
+    os.utime(again / "model.onnx", (1, 1))
+    (again / "model.onnx").chmod(0o600)
+    pack(author, tmp_path / "a.ewb")
+    pack(again, tmp_path / "b.ewb")
+    assert (tmp_path / "a.ewb").read_bytes() == (tmp_path / "b.ewb").read_bytes()
+
+
+def test_labels_come_from_a_file_too(author: Path, tmp_path: Path) -> None:
+    (author / "names.txt").write_text("person\n\n traffic light \n")
+    toml = TOML.replace('labels = ["person", "car"]', 'labels_file = "names.txt"')
+    (author / "bundle.toml").write_text(toml)
+    assert pack(author, tmp_path / "x.ewb").labels == ("person", "traffic light")
+
+
+def test_larger_blocks_keep_the_manifest_within_its_limit(
+    author: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pack_module, "MAX_BLOCKS", 2)
+    assert pack(author, tmp_path / "x.ewb").file("model.onnx").block_size == 131072
+
+
+def test_a_link_inside_the_folder_is_followed(author: Path, tmp_path: Path) -> None:
+    (author / "model.onnx").rename(author / "v2.onnx")
+    (author / "model.onnx").symlink_to("v2.onnx")
+    assert pack(author, tmp_path / "x.ewb").file("model.onnx").size == 70_000
+
+
+def link_out(author: Path) -> None:
+    (author / "model.onnx").unlink()
+    (author / "model.onnx").symlink_to("/etc/hostname")
+
+
+def swap(old: str, new: str) -> Callable[[Path], None]:
+    def change(author: Path) -> None:
+        assert old in TOML
+        (author / "bundle.toml").write_text(TOML.replace(old, new))
+
+    return change
+
+
+WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
+    "an unknown key": (swap("labels =", "lables ="), "bundle.lables: unknown key; did you mean 'labels'?"),
+    "an unknown table": (
+        swap("[preprocess]", "[preproces]"),
+        "preproces: unknown key; did you mean 'preprocess'?",
+    ),
+    "an unknown key of a tensor": (swap("dtype =", "type ="), "variant[0].input[0].type: unknown key"),
+    "a missing key": (
+        swap("release_counter = 7\n", ""),
+        "bundle.release_counter: missing; add a whole number",
+    ),
+    "a missing table": (
+        swap('[postprocess]\ndecoder = "yolox"\n', ""),
+        "postprocess: missing; add a table with",
+    ),
+    "no decoder": (swap('decoder = "yolox"', ""), "postprocess.decoder: missing"),
+    "a wrong decoder": (
+        swap('"yolox"', '"yolo"'),
+        "postprocess.decoder: 'yolo' is not known; did you mean 'yolox'?",
+    ),
+    "a wrong fit": (swap('"letterbox_topleft"', '"leterbox"'), "preprocess.fit: 'leterbox' is not known"),
+    "a wrong type": (
+        swap("release_counter = 7", 'release_counter = "7"'),
+        "bundle.release_counter: expected int",
+    ),
+    "a wrong shape": (
+        swap("[1, 3, 32, 32]", "[1, 3, 0, 32]"),
+        "variant[0].input[0].shape: 0 is not a dimension",
+    ),
+    "a wrong version": (swap('"1.2.3"', '"v1"'), "bundle.version: 'v1' does not fit; use a semantic version"),
+    "no labels": (swap('labels = ["person", "car"]\n', ""), "bundle.labels: missing"),
+    "labels twice": (swap("labels = [", 'labels_file = "x"\nlabels = ['), "both given"),
+    "a label twice": (swap('"car"', '"person"'), "bundle.labels[1]: the label 'person' stands twice"),
+    "no labels file": (
+        swap('labels = ["person", "car"]', 'labels_file = "x"'),
+        "bundle.labels_file: no file 'x'",
+    ),
+    "labels of no name": (swap('labels = ["person", "car"]', 'labels_file = "\\u0000"'), "cannot be found"),
+    "binary labels": (swap('labels = ["person", "car"]', 'labels_file = "model.onnx"'), "not UTF-8 text"),
+    "a missing model": (lambda a: (a / "model.onnx").unlink(), "variant[0].file: no file 'model.onnx'"),
+    "a model outside": (
+        swap('"model.onnx"', '"../model.onnx"'),
+        "variant[0].file: the file name '../model.onnx'",
+    ),
+    "a link to the outside": (link_out, "variant[0].file: 'model.onnx' leads out of the folder"),
+    "a folder for a model": (swap('"model.onnx"', '"docs"'), "this is a folder, not a file"),
+    "a file twice": (
+        swap('"docs/NOTES.txt"', '"model.onnx"'),
+        "file[0].path: the file 'model.onnx' is in the bundle",
+    ),
+    "a name too long": (swap('"docs/NOTES.txt"', f'"{"n" * 101}"'), "use shorter names"),
+    "not TOML": (lambda a: (a / "bundle.toml").write_text("[bundle\n"), "not valid TOML"),
+    "not text": (lambda a: (a / "bundle.toml").write_bytes(b"\xff\xfe"), "not UTF-8 text at byte 0"),
+    "no bundle.toml": (lambda a: (a / "bundle.toml").unlink(), "no such file"),
+    "a number that is none": (swap("order =", "scale = nan\norder ="), "preprocess.scale"),
+    "a newer edgeward": (
+        swap("labels =", 'min_runtime = "9.0.0"\nlabels ='),
+        "min_runtime: the bundle needs edgeward 9",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_mistake_is_named_by_file_and_key(
+    kind: str, author: Path, tmp_path: Path, edgeward: Edgeward
+) -> None:
+    change, text = WRONG[kind]
+    change(author)
+    outcome = edgeward("bundle", "pack", author, "--out", tmp_path / "x.ewb")
+    assert outcome.status in {ExitStatus.BUNDLE_REFUSED, ExitStatus.BUNDLE_UNREADABLE}
+    assert text in outcome.err
+    assert str(author) in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert listed(tmp_path) == ["author"]
+
+
+def test_a_missing_folder_is_named(tmp_path: Path, edgeward: Edgeward) -> None:
+    outcome = edgeward("bundle", "pack", tmp_path / "x", "--out", tmp_path / "x.ewb")
+    assert (outcome.status, "no such folder" in outcome.err) == (ExitStatus.BUNDLE_UNREADABLE, True)
+
+
+def test_a_file_that_changes_while_it_is_packed_is_refused(author: Path, tmp_path: Path) -> None:
+    def meddle(doing: str, done: int, total: int) -> None:
+        if done == total:
+            (author / "docs" / "NOTES.txt").write_text("something else and longer than before")
+
+    with pytest.raises(EdgewardError, match="changed while it was packed"):
+        pack(author, tmp_path / "x.ewb", progress=meddle)
+    assert listed(tmp_path) == ["author"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.ewb"
+    path.write_bytes(b"old")
+
+    def fail() -> None:
+        with replacing(path) as stream:
+            stream.write(b"new")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(EdgewardError) as caught:
+        fail()
+    assert caught.value.code is Code.SYSTEM_DISK_FULL
+    assert path.read_bytes() == b"old"
+    assert listed(tmp_path) == ["x.ewb"]
+
+
+def test_signing_again_replaces_the_signature_and_keeps_the_identity(
+    small: Path, release: KeyPair, stranger: KeyPair, tmp_path: Path, edgeward: Edgeward
+) -> None:
+    out = tmp_path / "y.ewb"
+    signed = json.loads(
+        edgeward("bundle", "sign", small, "--key", stranger.private, "--out", out, "--json").out
+    )
+    before = json.loads(edgeward("bundle", "verify", small, "--key", release.public, "--json").out)
+    after = json.loads(edgeward("bundle", "verify", out, "--key", stranger.public, "--json").out)
+    assert signed["replaced"] == before["signed_by"]
+    assert after["signed_by"] == signed["signed_by"] != before["signed_by"]
+    assert after["digest"] == before["digest"]
+
+
+def test_a_damaged_bundle_is_not_signed(
+    small: Path, release: KeyPair, tmp_path: Path, edgeward: Edgeward
+) -> None:
+    bundle = tmp_path / "x.ewb"
+    data = bytearray(small.read_bytes())
+    data[-1536] ^= 1
+    bundle.write_bytes(data)
+    outcome = edgeward("bundle", "sign", bundle, "--key", release.private)
+    assert outcome.status == ExitStatus.BUNDLE_REFUSED
+    assert bundle.read_bytes() == bytes(data)
+    assert listed(tmp_path) == ["x.ewb"]
+
+
+def test_inspect_without_a_key_vouches_for_nothing(small: Path, release: KeyPair, edgeward: Edgeward) -> None:
+    shown = edgeward("bundle", "inspect", small).out
+    assert shown.splitlines()[0].startswith("signature    not checked")
+    assert "verified" not in shown
+    document = json.loads(edgeward("bundle", "inspect", small, "--json").out)
+    assert (document["verified"], document["signed_by"]) == (False, "")
+    assert "verified, signed by" in edgeward("bundle", "inspect", small, "--key", release.public).out
+
+
+def test_keys_are_private_and_not_overwritten_by_chance(tmp_path: Path, edgeward: Edgeward) -> None:
+    prefix = tmp_path / "keys" / "release"
+    made = json.loads(edgeward("keys", "generate", "--out", prefix, "--json").out)
+    private = Path(made["private"])
+    before = private.read_bytes()
+    assert private.stat().st_mode & 0o777 == 0o600
+    refused = edgeward("keys", "generate", "--out", prefix)
+    assert (refused.status, private.read_bytes()) == (ExitStatus.USAGE, before)
+    shown = [json.loads(edgeward("keys", "show", made[kind], "--json").out) for kind in ("private", "public")]
+    assert {entry["fingerprint"] for entry in shown} == {made["fingerprint"]}
+    assert [entry["kind"] for entry in shown] == ["private", "public"]
+    assert edgeward("keys", "generate", "--out", prefix, "--force").status == 0
+    assert private.read_bytes() != before
+    assert private.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_private_key_is_private_from_its_first_moment(
+    tmp_path: Path, edgeward: Edgeward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+    real = os.fchmod
+
+    def spy(descriptor: int, mode: int) -> None:
+        modes.append(os.fstat(descriptor).st_mode & 0o777)
+        real(descriptor, mode)
+
+    monkeypatch.setattr(os, "fchmod", spy)
+    before = os.umask(0)
+    try:
+        edgeward("keys", "generate", "--out", tmp_path / "a")
+        edgeward("keys", "generate", "--out", tmp_path / "a", "--force")
+    finally:
+        os.umask(before)
+    assert modes == [0o600] * 4
