@@ -1,0 +1,125 @@
+"""What ``edgeward run`` tells about its progress, and its summary."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from typing import Any
+
+from agent.cli import output
+from runtime import ipc
+
+_EVERY_S = 5.0
+_IN_PLACE_EVERY_S = 0.2
+
+
+class Report:
+    """Progress on stderr: in place on a terminal, else a line each five seconds.
+
+    Args:
+        live: whether to tell progress at all.
+    """
+
+    def __init__(self, *, live: bool) -> None:
+        self._live = live
+        self._in_place = live and sys.stderr.isatty()
+        self._started = self._last = time.monotonic()
+        self._first_result = 0.0
+        self._results = 0
+        self._detections = 0
+        self._latency_ms: deque[float] = deque(maxlen=10_000)
+        self._stream: ipc.StreamChanged | None = None
+        self._metrics: ipc.Metrics | None = None
+        self._ready: ipc.Ready | None = None
+
+    def hear(self, message: ipc.FromWorker) -> None:
+        """Take note of a message, and tell what is worth telling."""
+        match message:
+            case ipc.Ready():
+                self._ready = message
+                self._tell(
+                    f"model on {message.engine} ({message.provider}), loaded in {message.load_ms:.0f} ms"
+                )
+            case ipc.StreamChanged(state="running"):
+                self._stream = message
+                size = f"{message.width}x{message.height}"
+                self._tell(f"source is {message.codec} {size} at {message.declared_fps:g} fps")
+            case ipc.Metrics():
+                self._metrics = message
+            case ipc.Result():
+                self._count(message)
+            case _:
+                pass
+
+    def finish(self) -> None:
+        """The last word."""
+        if self._in_place:
+            sys.stderr.write("\r\x1b[K")
+        counts = self._counts()
+        dropped = ", ".join(f"{count} {why}" for why, count in counts.dropped.items()) or "none"
+        self._tell(
+            f"{self._results} results, {self._detections} detections, {self._fps():.1f} frames a second; "
+            f"decoded {counts.decoded}, dropped {dropped}, failed {counts.failed}"
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """The figures of the run, for ``--json``."""
+        counts = self._counts()
+        return {
+            "codec": self._stream.codec if self._stream else None,
+            "width": self._stream.width if self._stream else None,
+            "height": self._stream.height if self._stream else None,
+            "engine": self._ready.engine if self._ready else None,
+            "provider": self._ready.provider if self._ready else None,
+            "load_ms": round(self._ready.load_ms, 1) if self._ready else None,
+            "decoded": counts.decoded,
+            "results": counts.results,
+            "failed": counts.failed,
+            "dropped": counts.dropped,
+            "decode_errors": counts.decode_errors,
+            "detections": self._detections,
+            "fps": round(self._fps(), 2),
+            "latency_ms": {"p50": self._percentile(50), "p95": self._percentile(95)},
+            "cpu_s": {stage: round(seconds, 4) for stage, seconds in self._metrics.cpu_s.items()}
+            if self._metrics
+            else {},
+        }
+
+    def _count(self, result: ipc.Result) -> None:
+        now = time.monotonic()
+        self._first_result = self._first_result or now
+        self._results += 1
+        self._detections += len(result.detections)
+        self._latency_ms.append((result.done_ns - result.arrived_ns) / 1e6)
+        if self._live and now - self._last >= (_IN_PLACE_EVERY_S if self._in_place else _EVERY_S):
+            self._last = now
+            line = (
+                f"{self._results} results, {self._detections} detections, {self._fps():.1f} frames a second"
+            )
+            if self._in_place:
+                sys.stderr.write(f"\r\x1b[K{line}")
+                sys.stderr.flush()
+            else:
+                output.progress(line)
+
+    def _tell(self, line: str) -> None:
+        if self._live:
+            output.progress(line)
+
+    def _counts(self) -> ipc.StreamCounters:
+        return (
+            next(iter(self._metrics.streams.values()), ipc.StreamCounters())
+            if self._metrics
+            else ipc.StreamCounters()
+        )
+
+    def _fps(self) -> float:
+        seconds = time.monotonic() - self._first_result
+        return self._results / seconds if self._results and seconds > 0 else 0.0
+
+    def _percentile(self, percent: int) -> float | None:
+        if not self._latency_ms:
+            return None
+        ordered = sorted(self._latency_ms)
+        return round(ordered[min(len(ordered) - 1, len(ordered) * percent // 100)], 2)

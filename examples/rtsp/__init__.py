@@ -1,0 +1,1 @@
+"""An RTSP server for recordings, and the recordings it plays."""

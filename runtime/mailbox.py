@@ -1,0 +1,76 @@
+"""Where decode threads leave frames for the inference thread: one slot a stream, the newest wins."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from runtime.source.frame import Frame
+
+
+class Mailbox:
+    """Bounded by construction: at most one frame a stream waits, so latency stays flat under load.
+
+    Streams take turns: the one served longest ago comes first.
+    """
+
+    def __init__(self, streams: Iterable[str]) -> None:
+        self._slots: dict[str, Frame | None] = dict.fromkeys(streams)
+        self._open = set(self._slots)
+        self._current = ""
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, stream: str, frame: Frame) -> Frame | None:
+        """Leave ``frame``; returns the older one that it replaces, which is thereby dropped."""
+        with self._changed:
+            replaced = self._slots[stream]
+            self._slots[stream] = frame
+            self._changed.notify_all()
+            return replaced
+
+    def wait_free(self, stream: str) -> bool:
+        """Wait until the stream's slot is empty; False when the box was closed meanwhile."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._slots[stream] is None)
+            return not self._closed
+
+    def wait_done(self, stream: str) -> None:
+        """Wait until the stream's last frame has been taken *and* worked on."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._closed or (self._slots[stream] is None and self._current != stream)
+            )
+
+    def finish(self, stream: str) -> None:
+        """The stream will leave no more frames."""
+        with self._changed:
+            self._open.discard(stream)
+            self._changed.notify_all()
+
+    def take(self) -> tuple[str, Frame] | None:
+        """The next frame, by turns; None when every stream has finished or the box was closed.
+
+        A call also says that the frame taken before has been worked on.
+        """
+        with self._changed:
+            self._current = ""
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._closed or not self._open or any(self._slots.values()))
+            if self._closed:
+                return None
+            for stream, frame in self._slots.items():
+                if frame is not None:
+                    # To the end of the order: dicts keep insertion order.
+                    del self._slots[stream]
+                    self._slots[stream] = None
+                    self._current = stream
+                    self._changed.notify_all()
+                    return stream, frame
+            return None
+
+    def close(self) -> None:
+        """Let every waiting thread go; frames that wait are dropped."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,246 @@
+"""Files, RTSP and HTTP streams through PyAV: planes handed on without a copy, arrival times kept."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+import av
+import av.error
+import av.logging
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from runtime.errors import Code, EdgewardError
+from runtime.ipc import StreamSpec
+from runtime.redact import redact
+from runtime.source import failure
+from runtime.source.frame import Drop, Frame, Picture, PixelFormat
+from runtime.tally import Tally
+
+SCHEMES = ("file", "http", "https", "rtsp", "rtsps")
+_AS_IT_IS: dict[str, PixelFormat] = {"yuv420p": "i420", "yuvj420p": "i420", "nv12": "nv12", "bgr24": "bgr24"}
+_BT709, _UNSPECIFIED, _BT2020 = 1, 2, (9, 10)
+_FULL_RANGE = 2
+_BROKEN_IN_A_ROW = 250
+
+av.logging.set_level(None)
+
+
+class LibavSource:
+    """One connection to a source. Not thread-safe; ``frames`` is read by one thread.
+
+    Args:
+        spec: what to open, and its time-outs in seconds.
+        session: how many connections came before this one.
+        tally: told of the CPU time of demux and decode, of packets that would not decode and of
+            pictures that the decoder flags broken.
+    """
+
+    def __init__(
+        self,
+        spec: StreamSpec,
+        *,
+        session: int = 0,
+        tally: Tally | None = None,
+    ) -> None:
+        self._spec = spec
+        self._session = session
+        self._tally = tally or Tally()
+        self._container: InputContainer | None = None
+        self.where = redact(spec.url)
+        self.live = not is_file(spec.url)
+        self.codec = ""
+        self.width = 0
+        self.height = 0
+        self.declared_fps = 0.0
+
+    def open(self) -> None:
+        """Connect and find the video track.
+
+        Raises:
+            EdgewardError: one of the ``SOURCE_`` codes, naming the URL without its password.
+        """
+        address = target(self._spec.url)
+        timeout_s = self._spec.open_timeout_s
+        started = time.monotonic()
+        try:
+            self._container = av.open(
+                address, timeout=(timeout_s, self._spec.read_timeout_s), options=_options(self._spec.url)
+            )
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            waited_s = time.monotonic() - started
+            raise failure.of_open(error, where=self.where, timeout_s=timeout_s, waited_s=waited_s) from error
+        self._select_track()
+
+    def _select_track(self) -> None:
+        assert self._container is not None  # noqa: S101 - open() has just set it
+        if not self._container.streams.video:
+            kinds = ", ".join(sorted({stream.type for stream in self._container.streams}))
+            self.close()
+            raise EdgewardError(
+                Code.SOURCE_NO_VIDEO,
+                f"has no video track, only {kinds or 'nothing'}",
+                where=self.where,
+                remedy="choose the camera's video stream",
+            )
+        track = self._container.streams.video[0]
+        if not track.codec_context.codec.is_decoder:
+            self.close()
+            raise EdgewardError(
+                Code.SOURCE_CODEC,
+                "is video of a kind that has no decoder here",
+                where=self.where,
+                remedy="set the camera to H.264 or H.265",
+            )
+        for other in self._container.streams:
+            if other is not track:
+                other.discard = Discard.all
+        # One thread: frame threading would hold back one frame a thread, and the cores belong to
+        # the streams and the model.
+        track.codec_context.thread_count = 1
+        track.codec_context.copy_opaque = True
+        self.codec = track.codec_context.name
+        self.width, self.height = track.codec_context.width, track.codec_context.height
+        self.declared_fps = float(track.average_rate or 0)
+
+    def close(self) -> None:
+        """Close the connection; may be called twice."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def frames(self) -> Iterator[Frame]:
+        """Decoded pictures in presentation order until the source ends.
+
+        Raises:
+            EdgewardError: ``SOURCE_STALLED``, ``SOURCE_LOST`` or ``SOURCE_DATA``.
+        """
+        assert self._container is not None, "open() first"  # noqa: S101 - a caller's mistake, not a user's
+        demuxer = self._container.demux(self._container.streams.video[0])
+        index = 0
+        broken = 0
+        while (packet := self._read(demuxer)) is not None:
+            pictures = self._decode(packet)
+            broken = broken + 1 if pictures is None else 0
+            if broken >= _BROKEN_IN_A_ROW:
+                raise EdgewardError(
+                    Code.SOURCE_DATA,
+                    f"{broken} packets in a row would not decode",
+                    where=self.where,
+                    remedy="look at it with a player; check the camera's codec settings",
+                )
+            for picture in pictures or ():
+                self._tally.decoded()
+                if picture.is_corrupt:
+                    self._tally.dropped(Drop.CORRUPT)
+                else:
+                    yield self._frame(picture, index)
+                index += 1
+
+    def _read(self, demuxer: Iterator[Packet[VideoStream]]) -> Packet[VideoStream] | None:
+        """The next packet, stamped with the time of its arrival; None at the end."""
+        began, cpu_began = time.monotonic(), time.thread_time()
+        try:
+            packet = next(demuxer, None)
+        except (av.error.FFmpegError, OSError) as error:
+            raise failure.of_read(
+                error,
+                where=self.where,
+                timeout_s=self._spec.read_timeout_s,
+                waited_s=time.monotonic() - began,
+            ) from error
+        self._tally.spent_decoding(time.thread_time() - cpu_began)
+        if packet is not None:
+            packet.opaque = time.monotonic_ns()
+        return packet
+
+    def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame] | None:
+        """The pictures that ``packet`` completes; None when it would not decode.
+
+        A lost packet breaks a picture, not the stream.
+        """
+        began = time.thread_time()
+        try:
+            return packet.decode()
+        except av.error.InvalidDataError:
+            self._tally.decode_error()
+            return None
+        except av.error.FFmpegError as error:
+            raise failure.of_read(error, where=self.where, timeout_s=math.inf, waited_s=0.0) from error
+        finally:
+            self._tally.spent_decoding(time.thread_time() - began)
+
+    def _frame(self, picture: VideoFrame, index: int) -> Frame:
+        kind = _AS_IT_IS.get(picture.format.name)
+        full_range = picture.color_range == _FULL_RANGE or picture.format.name.startswith("yuvj")
+        if kind is None:
+            # 10-bit, 4:2:2 and the like: rare on cameras, so swscale's copy is accepted here.
+            picture = picture.reformat(format="yuv420p")
+            kind = "i420"
+        arrived = picture.opaque
+        return Frame(
+            picture=Picture(kind, picture.width, picture.height, _matrix(picture), full_range),
+            planes=picture.planes,
+            strides=tuple(plane.line_size for plane in picture.planes),
+            index=index,
+            session=self._session,
+            pts_s=picture.time,
+            arrived_ns=arrived if isinstance(arrived, int) else time.monotonic_ns(),
+        )
+
+
+def _matrix(picture: VideoFrame) -> Literal["bt601", "bt709"]:
+    """Colour matrix as tagged; untagged pictures follow the usual rule, HD is BT.709."""
+    space = int(picture.colorspace)
+    if space == _BT709 or space in _BT2020:
+        return "bt709"
+    if space == _UNSPECIFIED and (picture.width >= 1280 or picture.height > 576):
+        return "bt709"
+    return "bt601"
+
+
+def is_file(url: str) -> bool:
+    """Whether ``url`` names a file: a path, or ``file://``."""
+    return "://" not in url or url.startswith("file://")
+
+
+def target(url: str) -> str:
+    """What libav opens for ``url``.
+
+    Raises:
+        EdgewardError: ``SOURCE_SCHEME`` for a scheme that is not supported, ``SOURCE_MISSING`` for a
+            path that does not exist or is a folder.
+    """
+    if is_file(url):
+        path = Path(unquote(urlsplit(url).path) if url.startswith("file://") else url)
+        if not path.exists() or path.is_dir():
+            what = "is a folder" if path.is_dir() else "no such file"
+            raise EdgewardError(Code.SOURCE_MISSING, what, where=str(path), remedy="check the path")
+        # The explicit protocol keeps libav from reading a colon in the name as one.
+        return f"file:{path}"
+    scheme = url.split("://", 1)[0].lower()
+    if scheme not in SCHEMES:
+        raise EdgewardError(
+            Code.SOURCE_SCHEME,
+            f"the scheme {scheme!r} is not supported",
+            where=redact(url),
+            remedy=f"use a path or one of {', '.join(name + '://' for name in SCHEMES)}",
+        )
+    return url
+
+
+def _options(url: str) -> dict[str, str]:
+    if url.startswith(("rtsp://", "rtsps://")):
+        # TCP: a lost datagram breaks pictures until the next key frame. No probing: the session
+        # description and the decoder tell all that is used, and libav would hold back the first two
+        # or three seconds of pictures to measure a frame rate (seen: 1.9 s instead of 70 ms).
+        return {"rtsp_transport": "tcp", "probesize": "32", "fpsprobesize": "0"}
+    return {}

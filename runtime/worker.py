@@ -1,0 +1,209 @@
+"""The worker process: one bundle, its streams, one inference thread; talks to the agent only.
+
+Started by the agent as ``python -m runtime.worker --fd N --parent PID``; ``N`` is its end of a
+socketpair. It holds no lock and no queue that another process knows, so that killing it harms nobody.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import psutil
+
+from runtime import ipc, model
+from runtime.annotate import Annotator
+from runtime.errors import Code, EdgewardError
+from runtime.mailbox import Mailbox
+from runtime.pipeline import Pipeline
+from runtime.process_limits import die_with
+from runtime.source.frame import Drop, Frame
+from runtime.stream import Stream
+
+_METRICS_EVERY_S = 1.0
+_STREAMS_END_WITHIN_S = 1.0
+
+
+class Agent:
+    """The agent's end as the worker sees it: messages out from any thread, messages in to one.
+
+    A send blocks while the agent does not read. That holds up inference, and frames are then dropped
+    and counted; results are never thrown away silently.
+    """
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+        self._lock = threading.Lock()
+        self._reader = ipc.FrameReader()
+        self._arrived: list[bytes] = []
+
+    def send(self, message: ipc.FromWorker) -> None:
+        """Send; when the agent is gone there is nobody to work for, so the process ends."""
+        data = ipc.encode(message)
+        try:
+            with self._lock:
+                self._link.sendall(data)
+        except OSError:
+            os._exit(int(Code.WORKER_PROTOCOL.exit_status))
+
+    def receive(self, timeout_s: float | None) -> ipc.ToWorker | None:
+        """The next message, or None when none came in time; ``Stop`` when the agent closed its end."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._arrived:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return None
+            self._link.settimeout(left)
+            try:
+                data = self._link.recv(65536)
+            except TimeoutError:
+                return None
+            finally:
+                self._link.settimeout(None)
+            if not data:
+                return ipc.Stop()
+            self._arrived += self._reader.feed(data)
+        return ipc.decode_to_worker(self._arrived.pop(0))
+
+
+class Worker:
+    """A pipeline and its streams, from ``Start`` to ``Stopped``."""
+
+    def __init__(self, start: ipc.Start, agent: Agent) -> None:
+        self._agent = agent
+        self._model = model.load(Path(start.bundle_dir), start.manifest_sha256, threads=start.threads)
+        self._pipeline = Pipeline(self._model, score_threshold=start.score_threshold)
+        self._pipeline.warm_up()
+        self._annotator = Annotator(Path(start.annotate)) if start.annotate else None
+        self._mailbox = Mailbox(spec.name for spec in start.streams)
+        self._streams = {spec.name: Stream(spec, self._mailbox, agent.send) for spec in start.streams}
+        self._inference = threading.Thread(target=self._infer, name="inference", daemon=True)
+        self._publish_cpu_s = 0.0
+        self._failure: EdgewardError | None = None
+
+    def run(self) -> None:
+        """Work until all streams have ended or the agent says stop."""
+        manifest = self._model.manifest
+        self._agent.send(
+            ipc.Ready(
+                bundle=manifest.name,
+                version=manifest.version,
+                engine=self._model.variant.engine,
+                provider=self._model.engine.provider,
+                load_ms=self._model.load_ms,
+                labels=manifest.labels,
+            )
+        )
+        self._inference.start()
+        for stream in self._streams.values():
+            stream.start()
+        stopped = self._attend()
+        for stream in self._streams.values():
+            stream.stop()
+        self._mailbox.close()
+        self._inference.join(_STREAMS_END_WITHIN_S)
+        deadline = time.monotonic() + _STREAMS_END_WITHIN_S
+        for stream in self._streams.values():
+            stream.join(max(0.0, deadline - time.monotonic()))
+        if self._annotator:
+            self._annotator.close()
+        self._send_metrics()
+        if self._failure is not None:
+            raise self._failure
+        self._agent.send(ipc.Stopped(reason="stop" if stopped else "sources-ended"))
+
+    def _attend(self) -> bool:
+        """Send metrics each second; True when told to stop, False when the streams have all ended."""
+        due = time.monotonic()
+        while self._inference.is_alive():
+            if time.monotonic() >= due:
+                self._send_metrics()
+                due += _METRICS_EVERY_S
+            if isinstance(self._agent.receive(min(0.1, max(0.001, due - time.monotonic()))), ipc.Stop):
+                return True
+        return False
+
+    def _infer(self) -> None:
+        """The inference thread: frames in, results out, one after the other."""
+        try:
+            while (taken := self._mailbox.take()) is not None:
+                self._work(*taken)
+        except EdgewardError as error:
+            self._failure = error
+
+    def _work(self, name: str, frame: Frame) -> None:
+        stream = self._streams[name]
+        limit = stream.spec.max_frames
+        counts = stream.tally.snapshot()
+        if limit and counts.results + counts.failed >= limit:
+            stream.tally.dropped(Drop.ENDED)
+            return
+        result = self._pipeline.process(frame, name)
+        started = time.thread_time()
+        done = stream.tally.finished(failed=result.status == "failed")
+        self._agent.send(result)
+        self._publish_cpu_s += time.thread_time() - started
+        if self._annotator:
+            self._annotator.write(frame, result)
+        if limit and done >= limit:
+            stream.stop()
+
+    def _send_metrics(self) -> None:
+        cpu_s = self._pipeline.cpu_s | {
+            "decode": sum(stream.tally.decode_cpu_s for stream in self._streams.values()),
+            "publish": self._publish_cpu_s,
+            "process": time.process_time(),
+        }
+        self._agent.send(
+            ipc.Metrics(
+                mono_ns=time.monotonic_ns(),
+                streams={name: stream.tally.snapshot() for name, stream in self._streams.items()},
+                cpu_s=cpu_s,
+                rss_mb=psutil.Process().memory_info().rss / 1e6,
+            )
+        )
+
+
+def _end_loudly(caught: threading.ExceptHookArgs) -> None:
+    """A thread that dies by a defect of ours must not leave a process that looks alive."""
+    threading.__excepthook__(caught)
+    sys.stderr.flush()
+    os._exit(int(Code.INTERNAL.exit_status))
+
+
+def main() -> NoReturn:
+    """Entry point of the process."""
+    parser = argparse.ArgumentParser(prog="runtime.worker", description=__doc__)
+    parser.add_argument("--fd", type=int, required=True, help="this end of the socketpair")
+    parser.add_argument("--parent", type=int, required=True, help="process id of the agent")
+    options = parser.parse_args()
+    die_with(options.parent)
+    # Ctrl-C reaches the whole terminal group; the agent decides, and says Stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.excepthook = _end_loudly
+    agent = Agent(socket.socket(fileno=options.fd))
+    status = 0
+    try:
+        start = agent.receive(None)
+        if isinstance(start, ipc.Start):
+            Worker(start, agent).run()
+    except EdgewardError as error:
+        agent.send(ipc.Fatal(code=error.code.text, what=error.what, where=error.where, remedy=error.remedy))
+        status = int(error.code.exit_status)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    # A thread may be inside libav, waiting for a camera; interpreter shutdown would wait for it or
+    # crash under it.
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()
