@@ -1,0 +1,56 @@
+"""Interleaved rounds: what is compared is measured in turns, so that drift of the machine hits all alike."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Median of round-by-round ratios and their spread (10th and 90th percentile)."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:6.2f}  ({self.low:.2f} .. {self.high:.2f})"
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """CPU seconds of each contender, round by round."""
+
+    seconds: dict[str, list[float]]
+
+    def median_ms(self, name: str, per: int = 1) -> float:
+        """Median CPU milliseconds of a contender, divided by ``per``."""
+        return statistics.median(self.seconds[name]) * 1e3 / per
+
+    def ratio(self, over: str, under: str) -> Ratio:
+        """``over / under``, from the pairs of each round."""
+        ratios = sorted(a / b for a, b in zip(self.seconds[over], self.seconds[under], strict=True))
+        return Ratio(
+            statistics.median(ratios), ratios[len(ratios) // 10], ratios[len(ratios) - 1 - len(ratios) // 10]
+        )
+
+
+def interleave(contenders: Mapping[str, Callable[[], float]], rounds: int) -> Rounds:
+    """Call each contender once a round, after one round that is thrown away.
+
+    Args:
+        contenders: name and a call that returns the CPU seconds it took.
+        rounds: rounds that count.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds + 1):
+        order = list(contenders.items())
+        if number % 2:
+            order.reverse()  # nobody always runs behind the same neighbour
+        for name, call in order:
+            took = call()
+            if number:
+                seconds[name].append(took)
+    return Rounds(seconds)
