@@ -93,7 +93,7 @@ ColourTransform colour_transform(const ColourSource& source, ChannelOrder order,
     for (std::size_t k = 0; k < 3; ++k) {
       transform.gain[c][k] = static_cast<float>(rgb.gain[from][k] * sample_unit);
     }
-    transform.offset[c] = static_cast<float>(rgb.offset[from] + 0.5);
+    transform.offset[c] = static_cast<float>(rgb.offset[from] + static_cast<double>(rounding));
     transform.scale[c] = static_cast<float>(line.gain);
     transform.shift[c] = static_cast<float>(line.offset);
     double low = std::min(line.offset, 255. * line.gain + line.offset);

@@ -26,12 +26,16 @@ def of_open(error: Exception, *, where: str, timeout_s: float, waited_s: float) 
 def of_read(error: Exception, *, where: str, timeout_s: float, waited_s: float) -> EdgewardError:
     """The error of reading from a source that had been open, after ``waited_s`` seconds without data."""
     if _is_timeout(error, timeout_s, waited_s):
-        what = f"no data for {timeout_s:g} s"
-        return EdgewardError(Code.SOURCE_STALLED, what, where=where, remedy=_CHECK_LINK)
+        return stalled(where=where, timeout_s=timeout_s)
     if isinstance(error, av.error.InvalidDataError):
         return EdgewardError(Code.SOURCE_DATA, "what arrives is not video", where=where, remedy=_PLAYER)
     what = f"the connection broke: {_detail(error)}"
     return EdgewardError(Code.SOURCE_LOST, what, where=where, remedy=_CHECK_LINK)
+
+
+def stalled(*, where: str, timeout_s: float) -> EdgewardError:
+    """The source is open and silent."""
+    return EdgewardError(Code.SOURCE_STALLED, f"no data for {timeout_s:g} s", where=where, remedy=_CHECK_LINK)
 
 
 def _detail(error: Exception) -> str:

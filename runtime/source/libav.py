@@ -158,6 +158,9 @@ class LibavSource:
                 waited_s=time.monotonic() - began,
             ) from error
         self._tally.spent_decoding(time.thread_time() - cpu_began)
+        if self.live and time.monotonic() - began >= self._spec.read_timeout_s:
+            # Interrupted, libav first hands out what its parser still held: a picture as old as the wait.
+            raise failure.stalled(where=self.where, timeout_s=self._spec.read_timeout_s)
         if packet is not None:
             packet.opaque = time.monotonic_ns()
         return packet

@@ -56,7 +56,7 @@ def test_one_plan_serves_several_threads_at_a_time() -> None:
         out = np.empty(mine.shape(), np.float32)
         for _ in range(50):
             plan.run(planes, strides, out)
-            if np.abs(out - expected).max() > 0.56:
+            if np.abs(out - expected).max() > 0.64:
                 failures.append(seed)
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
@@ -84,4 +84,4 @@ def test_planes_of_a_decoded_frame_are_taken_as_they_are(pixel_format: str, fmt:
         rows = np.frombuffer(plane, np.uint8).reshape(-1, stride)[:, :columns]
         grids.append(rows.reshape(rows.shape[0], -1, components))
     assert strides[0] > width
-    assert np.abs(out - in_layout(case, values(case, grids))).max() <= 0.56
+    assert np.abs(out - in_layout(case, values(case, grids))).max() <= 0.64

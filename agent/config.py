@@ -1,0 +1,234 @@
+"""``edgeward.toml`` as typed structs. Strict: what is not understood is refused, by name.
+
+``docs/ref/configuration.md`` is the reference; a test holds it to these structs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import stat
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import SplitResult, quote, urlsplit
+
+import msgspec
+
+from agent.redact import redact
+from runtime.errors import Code, EdgewardError, from_os_error
+
+MAX_SECRET_BYTES = 4096
+STREAM_SCHEMES = ("file", "rtsp", "rtsps", "http", "https")
+
+# \Z and not $: with $ a name could end in a line break.
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Immutable, refuses unknown keys."""
+
+
+def default_device_id() -> str:
+    """The host name, made safe for a topic."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", socket.gethostname())[:64].strip("-") or "edgeward"
+
+
+class Device(_Section, frozen=True, kw_only=True):
+    """``[device]``: who this is and where its state lives."""
+
+    id: Name = msgspec.field(default_factory=default_device_id)
+    state_dir: str = "/var/lib/edgeward"
+
+
+class Mqtt(_Section, frozen=True, kw_only=True):
+    """``[mqtt]``: the broker. An empty text means "not set"."""
+
+    url: str = "mqtt://127.0.0.1:1883"
+    username: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=3600)] = 30
+
+    @property
+    def tls(self) -> bool:
+        """Whether the URL asks for TLS."""
+        return self.url.startswith("mqtts://")
+
+    @property
+    def host(self) -> str:
+        """Host of the URL, without the brackets of an IPv6 address."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """Port of the URL, or the usual one of its scheme."""
+        return urlsplit(self.url).port or (8883 if self.tls else 1883)
+
+
+class Trust(_Section, frozen=True, kw_only=True):
+    """``[trust]``: who may sign what."""
+
+    release_keys: tuple[str, ...] = ()
+
+
+class Health(_Section, frozen=True, kw_only=True):
+    """``[health]``: how often the device reports when nothing changes."""
+
+    interval_s: Annotated[float, msgspec.Meta(ge=1, le=60)] = 60.0
+    metrics_interval_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 10.0
+
+
+class Stream(_Section, frozen=True, kw_only=True):
+    """``[[pipeline.stream]]``: one camera, stream or file."""
+
+    name: Name
+    url: str
+    username: str = ""
+    password_file: str = ""
+    max_fps: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
+    stall_after_s: Seconds = 3.0
+    open_timeout_s: Seconds = 10.0
+    read_timeout_s: Seconds = 5.0
+    loop: bool = False
+
+    def url_for_worker(self) -> str:
+        """The URL with its credentials, for the socket to the worker and nothing else.
+
+        Raises:
+            EdgewardError: ``CONFIG_VALUE`` when the password file cannot be used.
+        """
+        if not self.username:
+            return self.url
+        user = quote(self.username, safe="")
+        if self.password_file:
+            user += ":" + quote(read_secret(self.password_file, where=self.password_file), safe="")
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{user}@{rest}"
+
+
+class Pipeline(_Section, frozen=True, kw_only=True):
+    """``[[pipeline]]``: one bundle and the streams that it looks at, in one worker process."""
+
+    name: Name
+    bundle: str
+    threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    score_threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    publish: Literal["all", "nonempty"] = "all"
+    worker_timeout_s: Annotated[float, msgspec.Meta(ge=2, le=600)] = 10.0
+    stream: Annotated[tuple[Stream, ...], msgspec.Meta(min_length=1, max_length=64)]
+
+
+class Config(_Section, frozen=True, kw_only=True):
+    """The whole file. ``agent.config_file.load`` makes it."""
+
+    device: Device = msgspec.field(default_factory=Device)
+    mqtt: Mqtt = Mqtt()
+    trust: Trust = Trust()
+    health: Health = Health()
+    pipeline: Annotated[tuple[Pipeline, ...], msgspec.Meta(max_length=64)] = ()
+
+    def warnings(self) -> list[str]:
+        """What is allowed and probably not meant."""
+        found = []
+        if not self.pipeline:
+            found.append("no [[pipeline]] is configured: the device reports and looks at nothing")
+        if self.mqtt.username and not self.mqtt.tls and not _is_loopback(self.mqtt.host):
+            found.append("mqtt.url: the password crosses the network in clear text; use mqtts://")
+        return found
+
+
+def read_secret(path: str, *, where: str) -> str:
+    """The password in a file, without the line break at its end.
+
+    Raises:
+        EdgewardError: ``CONFIG_VALUE``: missing, empty, too long, no text, or readable by everybody.
+    """
+    remedy = "chmod 640 it and give it to the user that runs edgeward"
+    try:
+        with Path(path).open("rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise EdgewardError(Code.CONFIG_VALUE, "the password file is not a plain file", where=where)
+            if status.st_mode & 0o007:
+                raise EdgewardError(
+                    Code.CONFIG_VALUE,
+                    "everybody on this machine can read the password file",
+                    where=where,
+                    remedy=remedy,
+                )
+            raw = file.read(MAX_SECRET_BYTES + 1)
+    except OSError as error:
+        raise from_os_error(error, where=where, fallback=Code.CONFIG_VALUE) from error
+    try:
+        secret = raw.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise EdgewardError(Code.CONFIG_VALUE, "the password file is not UTF-8 text", where=where) from error
+    if not secret or len(raw) > MAX_SECRET_BYTES or not secret.isprintable():
+        expected = f"expected one line of 1 to {MAX_SECRET_BYTES} bytes"
+        raise EdgewardError(
+            Code.CONFIG_VALUE, f"the password file holds no password: {expected}", where=where
+        )
+    return secret
+
+
+def check_stream_url(url: str, *, where: str) -> None:
+    """Refuse a URL that no source can open, or that has a password in it.
+
+    Raises:
+        EdgewardError: ``CONFIG_VALUE``; the URL is never repeated in full.
+    """
+    if "://" not in url:
+        if not url or not url.isprintable():
+            raise EdgewardError(Code.CONFIG_VALUE, "expected a URL or a path", where=where)
+        return
+    parts = split_url(url, where=where)
+    if parts.scheme not in STREAM_SCHEMES:
+        known = ", ".join(f"{scheme}://" for scheme in STREAM_SCHEMES)
+        raise EdgewardError(
+            Code.CONFIG_VALUE,
+            f"{parts.scheme}:// is not supported",
+            where=where,
+            remedy=f"use a path or {known}",
+        )
+    if parts.scheme == "file":
+        if parts.netloc or not parts.path.startswith("/"):
+            raise EdgewardError(Code.CONFIG_VALUE, "expected file:///absolute/path", where=where)
+    elif not parts.hostname:
+        raise EdgewardError(Code.CONFIG_VALUE, f"{redact(url)} names no host", where=where)
+
+
+def split_url(url: str, *, where: str) -> SplitResult:
+    """The parts of a URL without user part.
+
+    Raises:
+        EdgewardError: ``CONFIG_VALUE`` when it is no URL or carries a user name.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+        bad = not url.isprintable() or " " in url
+    except ValueError:
+        bad = True
+    if bad:
+        raise EdgewardError(
+            Code.CONFIG_VALUE,
+            "this is not a URL",
+            where=where,
+            remedy="expected scheme://host:port/path, with special characters as %XX",
+        )
+    if "@" in parts.netloc:
+        raise EdgewardError(
+            Code.CONFIG_VALUE,
+            "a user name or password must not stand in the URL",
+            where=where,
+            remedy="use the keys username and password_file",
+        )
+    return parts
+
+
+def _is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")

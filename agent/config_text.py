@@ -1,0 +1,43 @@
+"""Writes an effective configuration as TOML again, for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+
+def to_toml(document: dict[str, Any]) -> str:
+    """``document`` (of ``config_file.effective``) as TOML; keys that are not set are left out."""
+    return "\n".join(_table(document, "", opening="")) + "\n"
+
+
+def _table(table: dict[str, Any], path: str, *, opening: str) -> Iterator[str]:
+    if opening:
+        yield opening
+    nested = {name: value for name, value in table.items() if _is_nested(value)}
+    for name, value in table.items():
+        if name not in nested and value is not None:
+            yield f"{name} = {_value(value)}"
+    for name, value in nested.items():
+        inner = f"{path}.{name}" if path else name
+        if isinstance(value, dict):
+            yield ""
+            yield from _table(value, inner, opening=f"[{inner}]")
+        else:
+            for item in value:
+                yield ""
+                yield from _table(item, inner, opening=f"[[{inner}]]")
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, dict) or (
+        isinstance(value, list | tuple) and bool(value) and all(isinstance(item, dict) for item in value)
+    )
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    # A JSON text is a TOML text, but for the delete character, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

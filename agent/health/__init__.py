@@ -1,0 +1,1 @@
+"""Health: small checks, one a file, and the numbers of the moment."""

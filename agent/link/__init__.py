@@ -1,0 +1,1 @@
+"""The link to the broker: messages, topics, session, and the queue in front of it."""

@@ -1,0 +1,339 @@
+"""One pipeline: its bundle is verified, its worker runs, and is started again whenever it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from agent import config as schema
+from agent.backoff import Backoff
+from agent.redact import Redactor
+from agent.workers.process import COMMAND, WorkerProcess
+from agent.workers.stream_watch import Change, Reason, StreamWatch
+from runtime import ipc
+from runtime.bundle.ingested import Ingested
+from runtime.errors import Code, EdgewardError
+
+log = logging.getLogger("pipeline")
+
+PipelineState = Literal["verifying", "starting", "running", "backoff", "failed", "stopped"]
+
+
+class Listener(Protocol):
+    """Who wants to know. Called on the event loop; must return at once."""
+
+    def on_result(self, pipeline: Pipeline, watch: StreamWatch, result: ipc.Result, now_ns: int) -> None:
+        """A result came; ``now_ns`` is when."""
+
+    def on_change(self, pipeline: Pipeline) -> None:
+        """The pipeline, its bundle or one of its streams changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Times in seconds; tests shorten them."""
+
+    first_restart: float = 0.3
+    slowest_restart: float = 30.0
+    calm_after: float = 60.0
+    refused_retry: float = 60.0
+    look_for_bundle: float = 1.0
+    load: float = 180.0
+    stop_grace: float = 3.0
+
+
+class Pipeline:
+    """Runs as one task (``run``); ``tick`` is called by the supervisor several times a second."""
+
+    def __init__(
+        self,
+        config: schema.Pipeline,
+        *,
+        ingest: Callable[[Path], Awaitable[Ingested]],
+        listener: Listener,
+        redactor: Redactor,
+        limits: Limits,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        now = time.monotonic_ns()
+        self.config = config
+        self.state: PipelineState = "verifying"
+        self.since_ns = now
+        self.reason: Reason | None = None
+        self.restarts = 0
+        self.last_end: Reason | None = None
+        self.last_end_ns = 0
+        self.bundle: Ingested | None = None
+        self.ready: ipc.Ready | None = None
+        self.metrics: ipc.Metrics | None = None
+        self.streams = {stream.name: StreamWatch(stream, now) for stream in config.stream}
+        self._ingest = ingest
+        self._listener = listener
+        self._redactor = redactor
+        self._limits = limits
+        self._command = command
+        self._worker: WorkerProcess | None = None
+        self._heard_ns = now
+        self._progress_from_ns: int | None = None
+        self._verdict: Reason | None = None
+        self._ended_in_order = False
+        self._verified_mark: object = None
+        self._backoff = Backoff(limits.first_restart, limits.slowest_restart)
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, while it lives."""
+        return self._worker.pid if self._worker is not None and self._worker.alive else None
+
+    async def run(self) -> None:
+        """Verify, run, and run again, until cancelled. Nothing that goes wrong in a pipeline leaves it."""
+        while True:
+            try:
+                bundle = await self._verified()
+                await self._serve(bundle)
+            except EdgewardError as error:
+                await self._failed(Reason(error.code.text, self._text(error), error.remedy))
+                continue
+            except OSError as error:
+                await self._failed(Reason(Code.SYSTEM_IO.text, self._redactor(str(error))))
+                continue
+            except Exception as error:
+                log.exception("%s: a defect in edgeward", self.config.name)
+                await self._failed(Reason(Code.INTERNAL.text, f"{type(error).__name__}", "please report it"))
+                continue
+            if self._ended_in_order:
+                self._enter("stopped", self._verdict)
+                return
+            self._enter("backoff", self._verdict)
+            await asyncio.sleep(self._backoff.next_delay())
+
+    async def stop(self) -> None:
+        """End the worker in order; ``run`` must have been left to finish by itself or be cancelled after."""
+        self._ended_in_order = True
+        self._verdict = None
+        if self._worker is not None and self._worker.alive:
+            await self._worker.stop(self._limits.stop_grace)
+
+    def kill(self) -> None:
+        """End the worker now."""
+        if self._worker is not None:
+            self._worker.kill()
+
+    def tick(self, now_ns: int) -> None:
+        """Notice what did not happen: a worker that is silent, streams without results."""
+        waiting_for = None if self.state == "running" else self.reason or self.last_end
+        for name, watch in self.streams.items():
+            self._tell(name, watch.tick(now_ns, waiting_for))
+        if self.pid is None or self._verdict is not None or self._ended_in_order:
+            return
+        loading = self.state == "starting"
+        allowed = self._limits.load if loading else self.config.worker_timeout_s
+        if now_ns - self._heard_ns > allowed * 1e9:
+            what = "did not load its bundle" if loading else "gave no sign of life"
+            self._give_up(Reason(Code.WORKER_HUNG.text, f"the worker {what} for {allowed:g} s"))
+            return
+        for name, watch in self.streams.items():
+            if self.state == "running" and watch.silent_too_long(now_ns):
+                text = f"the worker reads stream {name} and gives no results"
+                self._give_up(Reason(Code.WORKER_HUNG.text, text))
+                return
+
+    async def _verified(self) -> Ingested:
+        mark = _mark(Path(self.config.bundle))
+        if self.bundle is not None and mark == self._verified_mark and self.bundle.path.is_dir():
+            return self.bundle
+        self._enter("verifying", None)
+        self.bundle = await self._ingest(Path(self.config.bundle))
+        self._verified_mark = mark
+        log.info(
+            "%s: bundle %s %s is verified (%s)",
+            self.config.name,
+            self.bundle.name,
+            self.bundle.version,
+            self.bundle.digest[:12],
+        )
+        return self.bundle
+
+    async def _serve(self, bundle: Ingested) -> None:
+        """One life of a worker; why it ended is in ``_verdict`` afterwards."""
+        start = self._start_message(bundle)
+        self._verdict, self._ended_in_order = None, False
+        self.ready, self.metrics, self._progress_from_ns = None, None, None
+        for watch in self.streams.values():
+            watch.worker_started()
+        self._heard_ns = time.monotonic_ns()
+        worker = await WorkerProcess.start(start, on_log=self._log_line, command=self._command)
+        self._worker = worker
+        self._enter("starting", None)
+        try:
+            while (message := await worker.receive()) is not None:
+                self._hear(message)
+            await self._let_it_end(worker)
+        except EdgewardError as error:
+            self._give_up(Reason(error.code.text, self._text(error)))
+        finally:
+            worker.kill()
+            await asyncio.shield(worker.wait())
+            self._worker = None
+        self._judge(worker)
+
+    async def _let_it_end(self, worker: WorkerProcess) -> None:
+        """It closed its end of the socket: it is about to exit, or it must be made to."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.stop_grace):
+                await worker.wait()
+
+    def _judge(self, worker: WorkerProcess) -> None:
+        how = worker.describe_exit()
+        if self._ended_in_order:
+            return
+        if self._verdict is None:
+            self._verdict = Reason(Code.WORKER_DIED.text, f"the worker ended: {how}")
+        self.restarts += 1
+        self.last_end, self.last_end_ns = self._verdict, time.monotonic_ns()
+        progress_ns = self.last_end_ns - (self._progress_from_ns or self.last_end_ns)
+        if progress_ns > self._limits.calm_after * 1e9:
+            self._backoff.reset()
+        log.warning("%s: %s (process %d, %s)", self.config.name, self._verdict, worker.pid, how)
+        for line in worker.last_lines[-5:]:
+            log.warning("%s: its last words: %s", self.config.name, self._redactor(line))
+
+    def _start_message(self, bundle: Ingested) -> ipc.Start:
+        streams = []
+        for stream in self.config.stream:
+            if stream.password_file:
+                self._redactor.learn(schema.read_secret(stream.password_file, where=stream.password_file))
+            streams.append(
+                ipc.StreamSpec(
+                    name=stream.name,
+                    url=stream.url_for_worker(),
+                    open_timeout_s=stream.open_timeout_s,
+                    read_timeout_s=stream.read_timeout_s,
+                    loop=stream.loop,
+                    max_fps=stream.max_fps,
+                )
+            )
+        return ipc.Start(
+            pipeline=self.config.name,
+            bundle_dir=bundle.folder,
+            manifest_sha256=bundle.manifest_sha256,
+            streams=tuple(streams),
+            threads=self.config.threads,
+            score_threshold=self.config.score_threshold,
+        )
+
+    def _hear(self, message: ipc.FromWorker) -> None:
+        now = time.monotonic_ns()
+        self._heard_ns = now
+        match message:
+            case ipc.Result():
+                self._hear_result(message, now)
+            case ipc.Metrics():
+                self._hear_metrics(message)
+            case ipc.StreamChanged():
+                self._hear_source(message, now)
+            case ipc.Ready():
+                self._hear_ready(message, now)
+            case ipc.Fatal():
+                text = f"{message.where}: {message.what}" if message.where else message.what
+                self._verdict = Reason(message.code, self._redactor(text), self._redactor(message.remedy))
+            case ipc.Stopped():
+                if message.reason == "sources-ended":
+                    self._ended_in_order = True
+                    self._verdict = Reason("", "all sources have ended")
+
+    def _hear_result(self, message: ipc.Result, now: int) -> None:
+        watch = self.streams.get(message.stream)
+        if watch is None:
+            raise EdgewardError(Code.WORKER_PROTOCOL, "a result of a stream that is not configured")
+        if self._progress_from_ns is None:
+            self._progress_from_ns = now
+        self._tell(message.stream, watch.result(message, now))
+        self._listener.on_result(self, watch, message, now)
+
+    def _hear_metrics(self, message: ipc.Metrics) -> None:
+        self.metrics = message
+        for name, counters in message.streams.items():
+            if name in self.streams:
+                self.streams[name].counters = counters
+
+    def _hear_source(self, message: ipc.StreamChanged, now: int) -> None:
+        watch = self.streams.get(message.stream)
+        if watch is None:
+            raise EdgewardError(Code.WORKER_PROTOCOL, "news of a stream that is not configured")
+        reason = None
+        if message.code or message.what:
+            text = f"{message.where}: {message.what}" if message.where else message.what
+            reason = Reason(message.code, self._redactor(text), self._redactor(message.remedy))
+        self._tell(message.stream, watch.source_changed(message, reason, now))
+
+    def _hear_ready(self, message: ipc.Ready, now: int) -> None:
+        self.ready = message
+        for watch in self.streams.values():
+            watch.worker_ready(now)
+        log.info(
+            "%s: %s %s runs on %s (%s), loaded in %.0f ms, process %s",
+            self.config.name,
+            message.bundle,
+            message.version,
+            message.engine,
+            message.provider,
+            message.load_ms,
+            self.pid,
+        )
+        self._enter("running", None)
+
+    def _give_up(self, reason: Reason) -> None:
+        """Kill the worker; its end is then noticed by ``_serve``."""
+        self._verdict = reason
+        self.kill()
+
+    async def _failed(self, reason: Reason) -> None:
+        """Stay failed until the bundle's file changes, or for a minute."""
+        log.error("%s: %s%s", self.config.name, reason, f"; {reason.remedy}" if reason.remedy else "")
+        self._verified_mark = None
+        self._enter("failed", reason)
+        path = Path(self.config.bundle)
+        mark = _mark(path)
+        until = time.monotonic() + self._limits.refused_retry
+        while time.monotonic() < until and _mark(path) == mark:
+            await asyncio.sleep(self._limits.look_for_bundle)
+
+    def _enter(self, state: PipelineState, reason: Reason | None) -> None:
+        if self.state != state:
+            self.since_ns = time.monotonic_ns()
+        self.state, self.reason = state, reason
+        self._listener.on_change(self)
+
+    def _tell(self, name: str, change: Change | None) -> None:
+        if change is None:
+            return
+        label = f"{self.config.name}/{name}"
+        if change.state == "stalled":
+            log.warning("%s stalled: no result for %.1f s: %s", label, change.seconds, change.reason)
+        elif change.state == "running":
+            log.info("%s runs: first result after %.1f s", label, change.seconds)
+        else:
+            log.warning("%s %s: %s", label, change.state, change.reason or "no reason given")
+        self._listener.on_change(self)
+
+    def _log_line(self, line: str) -> None:
+        log.info("%s: worker: %s", self.config.name, self._redactor(line))
+
+    def _text(self, error: EdgewardError) -> str:
+        return self._redactor(f"{error.where}: {error.what}" if error.where else error.what)
+
+
+def _mark(path: Path) -> object:
+    """What changes when the file does; ``None`` when there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

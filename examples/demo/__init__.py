@@ -1,0 +1,1 @@
+"""The demo: two rendered cameras, a broker, the agent, and what arrives."""
