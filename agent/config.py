@@ -15,8 +15,8 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 
-from agent.redact import redact
 from runtime.errors import Code, EdgewardError, from_os_error
+from runtime.redact import redact
 
 MAX_SECRET_BYTES = 4096
 STREAM_SCHEMES = ("file", "rtsp", "rtsps", "http", "https")

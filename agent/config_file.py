@@ -14,8 +14,8 @@ import msgspec
 
 from agent import config as schema
 from agent.config import Config, Mqtt, Pipeline, Stream
-from agent.redact import redact
 from runtime.errors import Code, EdgewardError, from_os_error
+from runtime.redact import redact
 
 MAX_BYTES = 1 << 20
 

@@ -103,6 +103,7 @@ class Daemon:
         self._notifier.stopping()
         began = time.monotonic()
         await self._supervisor.stop()
+        self._reporter.publish_metrics()  # the counts to the last frame
         if not await asyncio.to_thread(self._session.stop, LINK_STOP_S):
             log.warning("the link did not end in time; the broker will publish the last will")
         log.info("stopped after %.1f s", time.monotonic() - began)

@@ -1,34 +1,18 @@
 """Takes user names and passwords out of whatever leaves: log lines, errors, messages.
 
-Two ways that back each other up: by form (the user part of any URL, and values that are named like a
-secret in its path or query, as some cameras want them), and by value (the passwords that were read
-from files, wherever they turn up).
+Two ways that back each other up: by form (``runtime.redact``: the user part of any URL, and values that are
+named like a secret in its path or query, as some cameras want them), and by value (the passwords that were
+read from files, wherever they turn up).
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from urllib.parse import quote
 
-HIDDEN = "***"
+from runtime.redact import HIDDEN, redact
+
 _SHORTEST_SECRET = 4
-
-_USER_PART = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#]*@")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
-# As in rtsp://camera/user=admin_password=x_channel=1 and http://camera/video?user=admin&pwd=x
-_NAMED = re.compile(
-    r"(?i)((?:user|username|usr|password|passwd|passwort|pass|pwd|token|secret|auth|apikey|api_key|key)=)"
-    r"[^&\s/?;#]*?(?=_[a-z]+=|[&\s/?;#]|$)"
-)
-
-
-def redact(text: str) -> str:
-    """``text`` with the user part and the named secrets of every URL in it taken out."""
-    if "://" not in text:
-        return text
-    text = _USER_PART.sub(r"\1", text)
-    return _URL.sub(lambda url: _NAMED.sub(rf"\g<1>{HIDDEN}", url.group()), text)
 
 
 class Redactor:

@@ -100,8 +100,13 @@ class Reporter:
         interval = self._config.health.metrics_interval_s
         while True:
             await asyncio.sleep(interval)
-            body = self._meter.body(self._pipelines, self._session.metrics())
-            self._session.publish(self._topics.metrics, body, kind="metrics", qos=0, ttl_s=interval)
+            self.publish_metrics()
+
+    def publish_metrics(self) -> None:
+        """Publish the numbers as they are now."""
+        body = self._meter.body(self._pipelines, self._session.metrics())
+        ttl_s = self._config.health.metrics_interval_s
+        self._session.publish(self._topics.metrics, body, kind="metrics", qos=0, ttl_s=ttl_s)
 
     def _look(self) -> None:
         now = time.monotonic()

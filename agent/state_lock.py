@@ -31,7 +31,7 @@ class StateLock:
             owner = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip()
             os.close(self._fd)
             raise EdgewardError(
-                Code.SYSTEM_IO,
+                Code.SYSTEM_BUSY,
                 f"another agent (process {owner or 'unknown'}) uses this state folder",
                 where=str(self._path.parent),
                 remedy="stop it, or give this one a device.state_dir of its own",

@@ -102,6 +102,8 @@ class Code(enum.Enum):
 
     SYSTEM_PERMISSION = ("system.permission", ExitStatus.SYSTEM, "permission denied")
     SYSTEM_DISK_FULL = ("system.disk-full", ExitStatus.SYSTEM, "no space left on the device")
+    SYSTEM_BUSY = ("system.busy", ExitStatus.SYSTEM, "another process holds what is needed")
+    SYSTEM_TIMEOUT = ("system.timeout", ExitStatus.SYSTEM, "the machine did not do it in time")
     SYSTEM_IO = ("system.io", ExitStatus.SYSTEM, "the operating system reported an error")
 
     @classmethod
@@ -144,7 +146,7 @@ class EdgewardError(Exception):
 def from_os_error(error: OSError, *, where: str, fallback: Code) -> EdgewardError:
     """Name what the operating system refused; ``fallback`` is the code when none fits better."""
     text = (error.strerror or str(error)).lower()
-    if error.errno == errno.ENOSPC:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return EdgewardError(Code.SYSTEM_DISK_FULL, text, where=where, remedy="free some space and try again")
     if error.errno in {errno.EACCES, errno.EPERM}:
         return EdgewardError(
@@ -153,4 +155,5 @@ def from_os_error(error: OSError, *, where: str, fallback: Code) -> EdgewardErro
             where=where,
             remedy="check the permissions of the file and of the folders above it",
         )
-    return EdgewardError(fallback, text, where=where, remedy="check the path")
+    remedy = "check the disk or stick, and its cable" if error.errno == errno.EIO else "check the path"
+    return EdgewardError(fallback, text, where=where, remedy=remedy)

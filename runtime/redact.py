@@ -1,14 +1,23 @@
-"""Take user names and passwords out of what leaves the process: logs, messages, errors."""
+"""Takes user names and passwords out of URLs in whatever leaves the process: logs, messages, errors."""
 
 from __future__ import annotations
 
 import re
 
-# The password may itself hold '@' or '/': the greedy match runs to the last '@' before white space, a
-# quote or an angle bracket, which may cut away more of a text than the secret, never less.
-_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"'<>]*@")
+HIDDEN = "***"
+
+_USER_PART = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#]*@")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+# As in rtsp://camera/user=admin_password=x_channel=1 and http://camera/video?user=admin&pwd=x
+_NAMED = re.compile(
+    r"(?i)((?:user|username|usr|password|passwd|passwort|pass|pwd|token|secret|auth|apikey|api_key|key)=)"
+    r"[^&\s/?;#]*?(?=_[a-z]+=|[&\s/?;#]|$)"
+)
 
 
 def redact(text: str) -> str:
-    """``text`` with the user info of every URL in it replaced: ``rtsp://***@camera/stream``."""
-    return _USERINFO.sub(r"\1***@", text)
+    """``text`` with the user part and the named secrets of every URL in it taken out."""
+    if "://" not in text:
+        return text
+    text = _USER_PART.sub(r"\1", text)
+    return _URL.sub(lambda url: _NAMED.sub(rf"\g<1>{HIDDEN}", url.group()), text)

@@ -69,7 +69,7 @@ async def ingest(bundle: Path, keys: Sequence[Path], into: Path, *, timeout_s: f
     except TimeoutError as error:
         what = f"not verified within {timeout_s:g} s"
         remedy = "check the medium that it lies on and the disk"
-        raise EdgewardError(Code.SYSTEM_IO, what, where=str(bundle), remedy=remedy) from error
+        raise EdgewardError(Code.SYSTEM_TIMEOUT, what, where=str(bundle), remedy=remedy) from error
     finally:
         if child.returncode is None:
             with contextlib.suppress(ProcessLookupError):

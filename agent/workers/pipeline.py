@@ -319,6 +319,8 @@ class Pipeline:
             log.warning("%s stalled: no result for %.1f s: %s", label, change.seconds, change.reason)
         elif change.state == "running":
             log.info("%s runs: first result after %.1f s", label, change.seconds)
+        elif change.state == "ended":
+            log.info("%s ended", label)
         else:
             log.warning("%s %s: %s", label, change.state, change.reason or "no reason given")
         self._listener.on_change(self)

@@ -108,7 +108,7 @@ def _watch(site: Site, watcher: Watcher, console: Console, length: float | None)
                 live.update(view.screen(watcher, CAMERAS, footer))
             elif time.monotonic() >= next_line:
                 next_line += LINE_EVERY_S
-                console.print(view.line(watcher, CAMERAS), highlight=False)
+                console.print(view.line(watcher, CAMERAS), highlight=False, soft_wrap=True)
             time.sleep(0.2)
     except (KeyboardInterrupt, _Ended):
         if length is not None:
@@ -138,8 +138,9 @@ def _print_summary(console: Console, document: dict[str, object]) -> None:
             f"{figures['results']} results, frame to MQTT {latency['p50']} ms (p95 {latency['p95']} ms), "
             f"precision {figures['precision']}, recall {figures['recall']}",
             highlight=False,
+            soft_wrap=True,
         )
-    console.print(f"messages at the broker: {document['mqtt_messages']}", highlight=False)
+    console.print(f"messages at the broker: {document['mqtt_messages']}", highlight=False, soft_wrap=True)
     console.print(
         f"annotated picture: {OUT / 'picture.jpg'}\nlog: {OUT / 'agent.log'}", highlight=False, soft_wrap=True
     )

@@ -32,11 +32,18 @@ class Seen:
     latency_ms: list[float] = field(default_factory=list)
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=200))
     results: int = 0
+    first_at: float = 0.0
+    last_at: float = 0.0
     not_results: Counter[str] = field(default_factory=Counter)
     pairs: list[tuple[list[Detection], list[Truth]]] = field(default_factory=list)
     last: Detections | None = None
     best: tuple[int, list[Detection]] = (0, [])
     found: Counter[str] = field(default_factory=Counter)
+
+    def rate(self) -> float:
+        """Results a second, over the whole run."""
+        seconds = self.last_at - self.first_at
+        return (self.results - 1) / seconds if seconds > 0 else 0.0
 
     def index(self, message: Detections) -> int:
         """Which rendered frame this was: each client's playback starts at 0, and loops.
@@ -100,7 +107,9 @@ class Watcher:
             seen.not_results[body.status] += 1
             return
         seen.results += 1
-        seen.recent.append(arrived_ns / 1e9)
+        seen.last_at = arrived_ns / 1e9
+        seen.first_at = seen.first_at or seen.last_at
+        seen.recent.append(seen.last_at)
         seen.latency_ms.append((arrived_ns - body.arrived_ns) / 1e6)
         found = [Detection(one.label, one.box, one.score) for one in body.detections]
         index = seen.index(body)
@@ -148,7 +157,7 @@ def summary(watcher: Watcher, cameras: tuple[Camera, ...], seconds: float) -> di
                 "not_results": dict(seen.not_results),
                 "dropped": told.dropped if told else {},
                 "decode_errors": told.decode_errors if told else 0,
-                "fps": round(seen.results / seconds, 2),
+                "fps": round(seen.rate(), 2),
                 "latency_ms": {
                     "p50": percentile(seen.latency_ms, 50),
                     "p95": percentile(seen.latency_ms, 95),

@@ -30,6 +30,7 @@ _AS_IT_IS: dict[str, PixelFormat] = {"yuv420p": "i420", "yuvj420p": "i420", "nv1
 _BT709, _UNSPECIFIED, _BT2020 = 1, 2, (9, 10)
 _FULL_RANGE = 2
 _BROKEN_IN_A_ROW = 250
+_CODEC_NAMES = {"hevc": "h265"}  # libav's name, and the one that cameras and people use
 
 av.logging.set_level(None)
 
@@ -107,7 +108,7 @@ class LibavSource:
         # the streams and the model.
         track.codec_context.thread_count = 1
         track.codec_context.copy_opaque = True
-        self.codec = track.codec_context.name
+        self.codec = _CODEC_NAMES.get(track.codec_context.name, track.codec_context.name)
         self.width, self.height = track.codec_context.width, track.codec_context.height
         self.declared_fps = float(track.average_rate or 0)
 

@@ -39,6 +39,7 @@ class YoloxDecoder:
         self._spec = spec
         self._labels = labels
         self._output = output
+        self._where = where
         self._width, self._height = preprocessor.width, preprocessor.height
         self._score_threshold = spec.score_threshold if score_threshold is None else score_threshold
         rows = sum((self._width // stride) * (self._height // stride) for stride in spec.strides)
@@ -53,8 +54,12 @@ class YoloxDecoder:
             )
 
     def detections(self, frame: Frame, plan: native.Preprocess) -> tuple[Detection, ...]:
-        """What the output buffer says about ``frame``, best score first."""
-        rows = native.decode_yolox(
+        """What the output buffer says about ``frame``, best score first.
+
+        Raises:
+            EdgewardError: ``MODEL_RUN`` when the output is not finite: that must not pass for "nothing seen".
+        """
+        rows, broken = native.decode_yolox_counted(
             self._output,
             input_width=self._width,
             input_height=self._height,
@@ -72,6 +77,13 @@ class YoloxDecoder:
             frame_width=frame.picture.width,
             frame_height=frame.picture.height,
         )
+        if broken:
+            raise EdgewardError(
+                Code.MODEL_RUN,
+                f"the model gave {broken} rows that are not numbers",
+                where=self._where,
+                remedy="send the bundle back to its author: this variant overflows on this board",
+            )
         return tuple(
             Detection(self._labels[int(row[5])], row[4], (row[0], row[1], row[2], row[3]))
             for row in rows.tolist()

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.redact import Redactor, redact
+from agent.redact import Redactor
+from runtime.redact import redact
 
 pytestmark = pytest.mark.unit
 
