@@ -201,7 +201,7 @@ def test_a_child_that_takes_too_long_is_killed(desk: Path, tmp_path: Path) -> No
         with pytest.raises(EdgewardError, match=r"not verified within 0\.7 s") as caught:
             take(desk, into, timeout_s=0.7)
         assert time.monotonic() - began < 5
-    assert caught.value.code is Code.SYSTEM_IO
+    assert caught.value.code is Code.SYSTEM_TIMEOUT
     assert listed(into) == []
     assert not [child for child in psutil.Process().children() if child.is_running()]
 

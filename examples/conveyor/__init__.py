@@ -1,0 +1,1 @@
+"""A conveyor belt rendered by a program, and a detector trained on it."""
