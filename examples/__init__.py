@@ -1,0 +1,1 @@
+"""Examples: the conveyor belt and its detector, an RTSP server, the demo."""
