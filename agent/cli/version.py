@@ -13,7 +13,8 @@ PARTS = ("onnxruntime", "av", "numpy", "paho-mqtt", "cryptography", "msgspec", "
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the command."""
-    parser = subparsers.add_parser("version", help="versions of edgeward and of what it runs on")
+    text = "versions of edgeward and of what it runs on"
+    parser = subparsers.add_parser("version", help=text, description=text.capitalize() + ".")
     output.add_json_option(parser)
     parser.set_defaults(handler=handle)
 

@@ -195,6 +195,8 @@ class Pipeline:
             return
         if self._verdict is None:
             self._verdict = Reason(Code.WORKER_DIED.text, f"the worker ended: {how}")
+        if self._verdict.code.startswith("bundle."):
+            self._verified_mark = None  # the store was damaged: verify the bundle's file anew, which mends it
         self.restarts += 1
         self.last_end, self.last_end_ns = self._verdict, time.monotonic_ns()
         progress_ns = self.last_end_ns - (self._progress_from_ns or self.last_end_ns)

@@ -10,6 +10,7 @@ from runtime.bundle.manifest import TensorSpec, Variant
 from runtime.engine import Array, allocate
 from runtime.errors import Code, EdgewardError
 
+_EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -65,6 +66,9 @@ def load(variant: Variant, model: bytes, *, threads: int, where: str) -> OnnxEng
     options.log_severity_level = 3
     # Spinning threads burn a core between frames, which a board that also decodes does not have.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A model may name files beside it for its weights. None of them was hashed with the model, and given as
+    # bytes a model has no place of its own: they would be looked for in the current folder.
+    options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, "/nonexistent")
     try:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:

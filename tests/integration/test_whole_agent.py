@@ -169,6 +169,20 @@ def test_a_killed_worker_is_back_within_3_s_and_its_load_time_and_is_named(rig: 
     )
 
 
+def test_a_store_that_is_damaged_is_noticed_and_mended(rig: Rig, tmp_path: Path) -> None:
+    pid = rig.worker_pid()
+    (stored,) = (tmp_path / "state" / "bundles").glob("*/model.onnx")
+    data = bytearray(stored.read_bytes())
+    data[len(data) // 2] ^= 1
+    stored.write_bytes(data)
+    mark = rig.heard.mark()
+    os.kill(pid, signal.SIGKILL)
+    rig.wait_health("bundle.digest", 10, after=mark)
+    mended_ns = time.monotonic_ns()
+    rig.heard.wait(Detections, lambda body: body.arrived_ns > mended_ns, 15, after=mark)
+    assert stored.read_bytes() != bytes(data)
+
+
 def test_killing_the_agent_leaves_no_worker_behind(rig: Rig) -> None:
     worker = psutil.Process(rig.worker_pid())
     rig.agent.end(signal.SIGKILL)

@@ -145,6 +145,22 @@ def test_a_manifest_that_changed_after_it_was_verified_is_not_read(tmp_path: Pat
     assert caught.value.code is Code.BUNDLE_DIGEST
 
 
+def test_weights_that_lie_beside_the_model_are_never_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were not hashed with the model, and onnxruntime would look for them in the current folder."""
+    plain = onnx.load_from_string(constant_model(head()))
+    onnx.save_model(
+        plain, tmp_path / "outside.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
+    assert (tmp_path / "weights.bin").exists()
+    monkeypatch.chdir(tmp_path)
+    folder, digest = folder_with(tmp_path, (tmp_path / "outside.onnx").read_bytes())
+    with pytest.raises(EdgewardError, match="External data") as caught:
+        model.load(folder, digest, threads=1)
+    assert caught.value.code is Code.MODEL_LOAD
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "says"),
     [
