@@ -9,7 +9,6 @@ import os
 import re
 import socket
 import stat
-from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -56,7 +55,7 @@ class Mqtt(_Section, frozen=True, kw_only=True):
     @property
     def tls(self) -> bool:
         """Whether the URL asks for TLS."""
-        return self.url.startswith("mqtts://")
+        return urlsplit(self.url).scheme == "mqtts"
 
     @property
     def host(self) -> str:
@@ -149,7 +148,9 @@ def read_secret(path: str, *, where: str) -> str:
     """
     remedy = "chmod 640 it and give it to the user that runs edgeward"
     try:
-        with Path(path).open("rb") as file:
+        # Not waiting: a FIFO would hold up the start for as long as nobody writes into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise EdgewardError(Code.CONFIG_VALUE, "the password file is not a plain file", where=where)

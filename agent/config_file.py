@@ -211,7 +211,8 @@ def _check_login(username: str, password_file: str, key: str) -> None:
 
 def _check_mqtt(mqtt: Mqtt, where: str) -> None:
     parts = schema.split_url(mqtt.url, where=f"{where}: mqtt.url")
-    if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or parts.path not in {"", "/"}:
+    more = parts.path not in {"", "/"} or parts.query or parts.fragment or parts.port == 0
+    if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or more:
         raise EdgewardError(
             Code.CONFIG_VALUE,
             "expected mqtt://host:port or mqtts://host:port",

@@ -126,9 +126,14 @@ def _print(options: argparse.Namespace, document: dict[str, Any], text: str) -> 
 
 def handle_pack(options: argparse.Namespace) -> int:
     """Pack a folder."""
-    from runtime.bundle.pack import pack  # noqa: PLC0415 - for this command only
+    from runtime.bundle.check import ENGINES  # noqa: PLC0415 - for this command only
+    from runtime.bundle.pack import pack  # noqa: PLC0415
 
     manifest = pack(options.folder, options.out, progress=_Progress())
+    for variant in manifest.variants:
+        if variant.engine not in ENGINES:
+            known = ", ".join(ENGINES)
+            output.warn(f"variant {variant.id!r}: the engine {variant.engine!r} is not known, only {known}")
     document: dict[str, Any] = {
         "bundle": str(options.out),
         "name": manifest.name,
@@ -143,11 +148,14 @@ def handle_pack(options: argparse.Namespace) -> int:
 def handle_sign(options: argparse.Namespace) -> int:
     """Sign a bundle."""
     from runtime.bundle.keys import load_private  # noqa: PLC0415 - the crypto library, for this command only
+    from runtime.bundle.replace import check_target  # noqa: PLC0415
     from runtime.bundle.sign import sign_bundle  # noqa: PLC0415
 
     key = load_private(options.key)
     if options.key.stat().st_mode & 0o077:
-        output.progress(f"edgeward: warning: {options.key} is open to others; run 'chmod 600 {options.key}'")
+        output.warn(f"{options.key} is open to others; run 'chmod 600 {options.key}'")
+    if options.out is not None:
+        check_target(options.out, keep=[options.key])
     signed = sign_bundle(options.bundle, key, out=options.out)
     out = options.out or options.bundle
     document = {"bundle": str(out), "name": signed.manifest.name, "version": signed.manifest.version}

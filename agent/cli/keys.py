@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from agent.cli import output
-from runtime.errors import Code, EdgewardError, from_os_error
+from runtime.errors import Code, EdgewardError
 
 EXAMPLES = """\
 examples:
@@ -30,37 +30,31 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
-    generate = actions.add_parser("generate", help="make a new key pair", allow_abbrev=False)
+    generate = _add_action(actions, "generate", "make a new key pair", "generate --out keys/release")
     generate.add_argument("--out", metavar="PREFIX", type=Path, required=True, help="PREFIX.key, PREFIX.pub")
     generate.add_argument("--force", action="store_true", help="overwrite key files that are there")
     output.add_json_option(generate)
     generate.set_defaults(handler=handle_generate)
 
-    show = actions.add_parser("show", help="what kind of key a file holds, and its fingerprint")
+    show = _add_action(
+        actions, "show", "tell what kind of key a file holds, and its fingerprint", "show keys/release.pub"
+    )
     show.add_argument("file", metavar="FILE", type=Path, help="a .key or .pub file")
     output.add_json_option(show)
     show.set_defaults(handler=handle_show)
 
 
-def _write(path: Path, data: bytes, *, mode: int, force: bool) -> None:
-    """A key file that is never readable by others for a moment, and never overwrites by chance."""
-    from runtime.bundle.replace import replacing  # noqa: PLC0415 - only this command needs it
-
-    if force:
-        with replacing(path, mode=mode) as stream:
-            stream.write(data)
-        return
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-    except FileExistsError as error:
-        raise _exists(path) from error
-    except OSError as error:
-        raise from_os_error(error, where=str(path), fallback=Code.SYSTEM_IO) from error
+def _add_action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, example: str
+) -> argparse.ArgumentParser:
+    return actions.add_parser(
+        name,
+        help=summary,
+        allow_abbrev=False,
+        description=summary.capitalize() + ".",
+        epilog=f"example:\n  edgeward keys {example}\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def _exists(path: Path) -> EdgewardError:
@@ -70,22 +64,24 @@ def _exists(path: Path) -> EdgewardError:
 
 def handle_generate(options: argparse.Namespace) -> int:
     """Make a key pair."""
-    from runtime.bundle import keys  # noqa: PLC0415 - the crypto library, for this command only
+    from runtime.bundle import keys, staging  # noqa: PLC0415 - the crypto library, for this command only
+    from runtime.bundle.replace import NewFile, write_together  # noqa: PLC0415
 
-    if not options.out.name:
+    if options.out.name in {"", ".."}:
         raise EdgewardError(Code.USAGE, "PREFIX is no file name", where="--out", remedy="use keys/release")
     private = options.out.with_name(options.out.name + ".key")
     public = options.out.with_name(options.out.name + ".pub")
     for path in (private, public):
         if not options.force and os.path.lexists(path):
             raise _exists(path)
-    try:
-        private.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise from_os_error(error, where=str(private.parent), fallback=Code.SYSTEM_IO) from error
     key = keys.generate()
-    _write(private, keys.private_pem(key), mode=0o600, force=options.force)
-    _write(public, keys.public_pem(key.public_key()), mode=0o644, force=options.force)
+    files = [
+        # The private key comes last: with --force an old one is gone only once all else is there.
+        NewFile(public, keys.public_pem(key.public_key()), 0o644),
+        NewFile(private, keys.private_pem(key), 0o600),
+    ]
+    with staging.folders_for(private.parent, mode=0o700):
+        write_together(files, replace=options.force)
     fingerprint = keys.fingerprint(key.public_key())
     if options.json:
         document = {"private": str(private), "public": str(public), "fingerprint": fingerprint}

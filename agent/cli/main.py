@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from agent.cli import agent_command, bundle, keys, output, run, version
 from runtime.errors import Code, EdgewardError, ExitStatus, from_os_error
@@ -46,25 +49,62 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the returned number is the exit status (``docs/ref/exit-codes.md``)."""
+    output.prepare()
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments
     try:
-        options = build_parser().parse_args(arguments)
-        return int(options.handler(options))
+        with _ending_in_order():
+            return _run(arguments)
     except EdgewardError as error:
         output.print_error(error, as_json=as_json)
         return int(error.code.exit_status)
     except KeyboardInterrupt:
         return int(ExitStatus.INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output went away (`edgeward ... | head`): nothing is left to say, and
-        # Python must not complain about it again while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output went away (`edgeward ... | head`): nothing is left to say.
         return int(ExitStatus.OK)
     except OSError as error:
         where = str(error.filename or "")
         output.print_error(from_os_error(error, where=where, fallback=Code.SYSTEM_IO), as_json=as_json)
         return int(ExitStatus.SYSTEM)
+    finally:
+        output.settle()
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        options = build_parser().parse_args(arguments)
+        status = int(options.handler(options))
+    except SystemExit:
+        output.flush()  # --help prints too
+        raise
+    output.flush()
+    return status
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind the command, so that nothing half made is left.
+
+    ``agent`` and ``run`` put handlers of their own in the place of these. A signal that is ignored, as
+    ``nohup`` does it, stays ignored.
+    """
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)  # what is being tidied up must not be left half tidy
+        raise SystemExit(128 + number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,61 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
-from runtime.errors import EdgewardError
+from runtime.errors import Code, EdgewardError, from_os_error
+
+
+def prepare() -> None:
+    """Make standard streams that can be written to, whatever the caller closed and whatever the locale."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It gets the lowest number that is free, which is the one that was closed: the next file that
+            # is opened would get it otherwise, and take what is printed.
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8"))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file name need not be text.
+            stream.reconfigure(errors="backslashreplace")
+
+
+def flush() -> None:
+    """Bring what was printed to where it goes, while an error can still be told.
+
+    Raises:
+        EdgewardError: ``SYSTEM_DISK_FULL``, ``SYSTEM_IO``.
+        BrokenPipeError: the reader went away.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise from_os_error(error, where="standard output", fallback=Code.SYSTEM_IO) from error
+
+
+def settle() -> None:
+    """Forget what cannot be written: Python would complain of it when it ends, with a status of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _say(stream: TextIO, line: str) -> None:
+    """A line that nobody need hear: that it cannot be written changes nothing."""
+    with suppress(OSError):
+        stream.write(line + "\n")
+        stream.flush()
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
@@ -23,12 +73,16 @@ def print_document(document: dict[str, Any]) -> None:
 def print_error(error: EdgewardError, *, as_json: bool) -> None:
     """One line on stderr: text, or ``{"error": {...}}`` with ``--json``."""
     if as_json:
-        sys.stderr.write(json.dumps({"error": error.as_dict()}, ensure_ascii=False) + "\n")
+        _say(sys.stderr, json.dumps({"error": error.as_dict()}, ensure_ascii=False))
     else:
-        sys.stderr.write(f"edgeward: {error}\n")
+        _say(sys.stderr, f"edgeward: {error}")
 
 
 def progress(text: str) -> None:
     """A line of progress on stderr, so that stdout stays for results."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    _say(sys.stderr, text)
+
+
+def warn(text: str) -> None:
+    """A warning on stderr."""
+    _say(sys.stderr, f"edgeward: warning: {text}")

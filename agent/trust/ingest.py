@@ -55,7 +55,6 @@ async def ingest(bundle: Path, keys: Sequence[Path], into: Path, *, timeout_s: f
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=_environment(),
-            limit=_MAX_OUTPUT,
         )
     except ValueError as error:
         # A zero byte in a name: no such file can be.
@@ -65,7 +64,8 @@ async def ingest(bundle: Path, keys: Sequence[Path], into: Path, *, timeout_s: f
         raise EdgewardError(Code.SYSTEM_IO, what, where=sys.executable, remedy="check memory") from error
     try:
         async with asyncio.timeout(timeout_s):
-            stdout, stderr = await child.communicate()
+            stdout, stderr = await asyncio.gather(_output(child, child.stdout), _output(child, child.stderr))
+            await child.wait()
     except TimeoutError as error:
         what = f"not verified within {timeout_s:g} s"
         remedy = "check the medium that it lies on and the disk"
@@ -79,7 +79,23 @@ async def ingest(bundle: Path, keys: Sequence[Path], into: Path, *, timeout_s: f
     return _result(stdout, stderr, child.returncode or 0, bundle, into)
 
 
+async def _output(child: asyncio.subprocess.Process, pipe: asyncio.StreamReader | None) -> bytes:
+    """What the child says there, cut at one byte more than an answer has: then the child is killed."""
+    said = bytearray()
+    while pipe is not None and (data := await pipe.read(1 << 16)):
+        said += data[: _MAX_OUTPUT + 1 - len(said)]
+        if len(said) > _MAX_OUTPUT:
+            # Read on: what is in the pipe already ends soon, and the child counts as ended only then.
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+    return bytes(said)
+
+
 def _result(stdout: bytes, stderr: bytes, status: int, bundle: Path, into: Path) -> Ingested:
+    if max(len(stdout), len(stderr)) > _MAX_OUTPUT:
+        staging.sweep(into)
+        what = f"the verifier was killed: it said more than {_MAX_OUTPUT} bytes"
+        raise EdgewardError(Code.INTERNAL, what, where=str(bundle), remedy="please report it")
     try:
         answer = msgspec.json.decode(stdout, type=Answer)
     except msgspec.DecodeError:

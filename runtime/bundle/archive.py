@@ -38,12 +38,20 @@ class Discard:
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle that a trusted key signed, every byte checked."""
+    """What a trusted key signed. Once its files were read too, every byte is checked."""
 
     manifest: Manifest
     manifest_sha256: str
     digest: str
     signed_by: str
+
+
+class Front(msgspec.Struct, frozen=True, kw_only=True):
+    """Signature and manifest, proven; of the files only their names, sizes and digests are known."""
+
+    sig: bytes
+    data: bytes
+    verified: Verified
 
 
 @contextmanager
@@ -66,20 +74,40 @@ def verify(reader: Reader, keys: TrustedKeys, sink: Sink) -> Verified:
         EdgewardError: ``BUNDLE_FORMAT``, ``BUNDLE_SIGNATURE``, ``BUNDLE_DIGEST``, ``BUNDLE_MANIFEST``,
             ``BUNDLE_UNSUPPORTED``, ``BUNDLE_UNREADABLE``, or what the sink raises.
     """
+    front = verify_front(reader, keys)
+    verify_rest(reader, front, sink)
+    return front.verified
+
+
+def verify_front(reader: Reader, keys: TrustedKeys) -> Front:
+    """Read what stands before the files, so that one knows the bundle before anything is written.
+
+    Raises:
+        EdgewardError: as ``verify``.
+    """
     sig = reader.small_member(SIGNATURE_NAME, MAX_SIGNATURE)
     signed = signature.verify(sig, keys, where=reader.where, canonical=True)
     data = reader.small_member(MANIFEST_NAME, MAX_MANIFEST)
     manifest = signed_manifest(data, signed, where=reader.where)
     reader.expect_files(entry.size for entry in manifest.files)
-    sink.put(SIGNATURE_NAME, (sig,))
-    sink.put(MANIFEST_NAME, (data,))
-    read_files(reader, manifest, sink)
-    return Verified(
+    verified = Verified(
         manifest=manifest,
         manifest_sha256=signed.resources[MANIFEST_NAME],
         digest=signed.digest,
         signed_by=signed.signed_by,
     )
+    return Front(sig=sig, data=data, verified=verified)
+
+
+def verify_rest(reader: Reader, front: Front, sink: Sink) -> None:
+    """Hand ``sink`` the whole bundle: what ``verify_front`` read, and the files as they are read.
+
+    Raises:
+        EdgewardError: as ``verify``.
+    """
+    sink.put(SIGNATURE_NAME, (front.sig,))
+    sink.put(MANIFEST_NAME, (front.data,))
+    read_files(reader, front.verified.manifest, sink)
 
 
 def signed_manifest(data: bytes, signed: Signed, *, where: str) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +22,7 @@ from runtime.bundle.manifest import (
 )
 from runtime.bundle.regular_file import BUNDLE, read_regular
 from runtime.bundle.strict import Mismatch, convert
-from runtime.errors import Code, EdgewardError
+from runtime.errors import Code, EdgewardError, from_os_error
 
 AUTHOR_NAME = "bundle.toml"
 _MAX_TOML = 1 << 20
@@ -92,10 +93,7 @@ def load(folder: Path) -> Author:
             naming file and key.
     """
     path = folder / AUTHOR_NAME
-    if not folder.is_dir():
-        what = "this is a file, not a folder" if folder.exists() else "no such folder"
-        remedy = "give the folder that holds bundle.toml"
-        raise EdgewardError(Code.BUNDLE_MISSING, what, where=str(folder), remedy=remedy)
+    _check_folder(folder)
     data = read_regular(path, BUNDLE, limit=_MAX_TOML, follow_links=True)
     try:
         author = convert(_parse(data, path), Author)
@@ -107,16 +105,29 @@ def load(folder: Path) -> Author:
     return author
 
 
+def _check_folder(folder: Path) -> None:
+    try:
+        what = "" if stat.S_ISDIR(folder.stat().st_mode) else "this is a file, not a folder"
+    except (FileNotFoundError, NotADirectoryError):
+        what = "no such folder"
+    except OSError as error:
+        raise from_os_error(error, where=str(folder), fallback=Code.BUNDLE_UNREADABLE) from error
+    if what:
+        remedy = "give the folder that holds bundle.toml"
+        raise EdgewardError(Code.BUNDLE_MISSING, what, where=str(folder), remedy=remedy)
+
+
 def _parse(data: bytes, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        what = f"not valid TOML: {error}"
-        remedy = "correct that line"
-        raise EdgewardError(Code.BUNDLE_MANIFEST, what, where=str(path), remedy=remedy) from error
     except UnicodeDecodeError as error:
         what = f"not UTF-8 text at byte {error.start}"
         remedy = "save it as UTF-8"
+        raise EdgewardError(Code.BUNDLE_MANIFEST, what, where=str(path), remedy=remedy) from error
+    except (ValueError, RecursionError) as error:
+        # A ValueError that is no TOMLDecodeError: a number with thousands of digits, a month 13.
+        what = f"not valid TOML: {error}"
+        remedy = "correct that line"
         raise EdgewardError(Code.BUNDLE_MANIFEST, what, where=str(path), remedy=remedy) from error
 
 

@@ -22,6 +22,7 @@ from runtime.bundle.strict import Mismatch, convert, parse_json
 from runtime.errors import Code, EdgewardError
 
 RUNTIME_VERSION = "0.1.0"
+ENGINES = ("onnxruntime",)
 MAX_LABEL = 200
 MAX_DIMENSION = 1 << 20
 _NEWER = "update edgeward on this machine"

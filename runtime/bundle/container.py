@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
-from typing import BinaryIO
+from typing import Protocol
 
 from runtime.bundle.manifest import MANIFEST_NAME, SIGNATURE_NAME
 from runtime.bundle.ustar import BLOCK, Member, decode_header, encode_header, padded
@@ -21,6 +21,8 @@ MAX_MEMBERS = 1002
 MAX_BYTES = 8 << 30
 MAX_SIGNATURE = 1 << 20
 MAX_MANIFEST = 4 << 20
+# What an author's files may need in an archive with their headers: the rest is for what stands before them.
+MAX_FILES_BYTES = MAX_BYTES - MAX_SIGNATURE - MAX_MANIFEST - 4 * BLOCK
 _CUT_SHORT = "copy the bundle again: it was cut short"
 _OTHER_FORMATS = {
     b"\x1f\x8b": "a gzip file",
@@ -34,18 +36,32 @@ _OTHER_FORMATS = {
 }
 
 
+class Output(Protocol):
+    """Where a ``Writer`` writes to."""
+
+    def write(self, data: bytes, /) -> int:
+        """Append ``data``."""
+
+
 class Writer:
     """Writes members one after the other; ``finish`` ends the archive."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: Output) -> None:
         self._stream = stream
+        self._offset = 0
 
     def add(self, name: str, size: int, chunks: Iterable[bytes]) -> None:
         """Append one file.
 
         Raises:
+            EdgewardError: ``BUNDLE_FORMAT`` when the archive grows over what a ``Reader`` takes.
             ValueError: the name does not fit, or ``chunks`` are not ``size`` bytes together.
         """
+        end = self._offset + BLOCK + size
+        if end > MAX_BYTES:
+            what, remedy = f"the bundle would have more than {MAX_BYTES >> 30} GiB", "use a smaller model"
+            raise EdgewardError(Code.BUNDLE_FORMAT, what, where=name, remedy=remedy)
+        self._offset = padded(end)
         self._stream.write(encode_header(name, size))
         written = 0
         for chunk in chunks:

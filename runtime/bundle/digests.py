@@ -10,7 +10,11 @@ from runtime.errors import Code, EdgewardError
 
 
 class FileDigest:
-    """Feed it a file with ``update``; afterwards it has ``sha256``, ``size`` and ``blocks``."""
+    """Feed it a file with ``update``; then it has ``sha256`` and ``size``, and ``finish`` gives the blocks.
+
+    Args:
+        block_size: in bytes; 0 for no digests of blocks.
+    """
 
     def __init__(self, block_size: int) -> None:
         self.size = 0
@@ -25,7 +29,7 @@ class FileDigest:
         self.size += len(data)
         self._whole.update(data)
         view = memoryview(data)
-        while view:
+        while view and self._block_size:
             part, view = view[: self._room], view[self._room :]
             self._block.update(part)
             self._room -= len(part)
@@ -55,7 +59,8 @@ def checked(entry: FileEntry, chunks: Iterable[bytes], *, where: str) -> Iterato
     Raises:
         EdgewardError: ``BUNDLE_DIGEST``, naming the file.
     """
-    digest = FileDigest(entry.block_size)
+    # Nobody asks for digests that the manifest does not list: of small blocks they would fill the memory.
+    digest = FileDigest(entry.block_size if entry.blocks else 0)
     for chunk in chunks:
         digest.update(chunk)
         yield chunk

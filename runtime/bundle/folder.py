@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from runtime.bundle import signature
 from runtime.bundle.archive import Verified, signed_manifest
@@ -62,7 +63,7 @@ def files_below(folder: Path) -> Iterator[tuple[str, int]]:
             special file, or when there are more files than a bundle may have.
     """
 
-    def failed(error: OSError) -> None:
+    def failed(error: OSError) -> NoReturn:
         missing = isinstance(error, FileNotFoundError)
         code = Code.BUNDLE_MISSING if missing else Code.BUNDLE_UNREADABLE
         raise from_os_error(error, where=str(error.filename), fallback=code) from error
@@ -71,7 +72,10 @@ def files_below(folder: Path) -> Iterator[tuple[str, int]]:
     for parent, folders, files in os.walk(folder, onerror=failed):
         for name in folders + files:
             path = Path(parent, name)
-            status = path.lstat()
+            try:
+                status = path.lstat()
+            except OSError as error:
+                failed(error)
             if stat.S_ISREG(status.st_mode):
                 yield str(path.relative_to(folder)), status.st_size
                 count += 1

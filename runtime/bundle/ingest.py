@@ -14,18 +14,20 @@ from pathlib import Path
 import msgspec
 
 from runtime.bundle import archive, staging
-from runtime.bundle.archive import Verified
+from runtime.bundle.archive import Discard, Verified
 from runtime.bundle.confine import confine
 from runtime.bundle.folder import verify_folder
 from runtime.bundle.ingested import Answer, Ingested, Refusal
 from runtime.bundle.keys import TrustedKeys, load_trusted
+from runtime.bundle.regular_file import is_folder
 from runtime.errors import Code, EdgewardError
 
 
 def ingest(path: Path, keys: Sequence[Path], into: Path) -> Ingested:
     """Verify the bundle ``path`` and store it as ``into/<digest>``, or leave nothing behind.
 
-    A folder that is there already is checked file by file, and replaced when it is not sound.
+    A folder that is there already is checked file by file, and replaced when it is not sound. When it is
+    sound nothing is written: a start needs no space for it and wears no flash.
 
     Args:
         path: the ``.ewb`` file.
@@ -36,21 +38,23 @@ def ingest(path: Path, keys: Sequence[Path], into: Path) -> Ingested:
         EdgewardError: ``BUNDLE_*``, ``KEY_*`` or ``SYSTEM_*``.
     """
     trusted = load_trusted(keys)
-    with archive.open_archive(path) as reader, staging.locked(into), staging.fresh(into) as staged:
-        verified = archive.verify(reader, trusted, staged)
-        target = into / verified.digest
-        new = not _is_sound(target, trusted, verified)
+    with archive.open_archive(path) as reader, staging.locked(into):
+        front = archive.verify_front(reader, trusted)
+        target = into / front.verified.digest
+        new = not _is_sound(target, trusted, front.verified)
         if new:
-            staged.publish(target)
-        return _ingested(verified, target, new=new)
+            with staging.fresh(into) as staged:
+                archive.verify_rest(reader, front, staged)
+                staged.publish(target)
+        else:
+            archive.verify_rest(reader, front, Discard())
+        return _ingested(front.verified, target, new=new)
 
 
 def _is_sound(target: Path, keys: TrustedKeys, expected: Verified) -> bool:
-    if target.is_symlink() or not target.is_dir():
-        return False
     try:
-        return verify_folder(target, keys).digest == expected.digest
-    except EdgewardError:
+        return is_folder(target) and verify_folder(target, keys).digest == expected.digest
+    except (EdgewardError, OSError):
         return False
 
 
@@ -90,6 +94,23 @@ def _answer(options: argparse.Namespace) -> Answer:
         )
 
 
+def _encoded(answer: Answer) -> bytes:
+    """The answer as JSON, which has no letters for a file name that is not UTF-8."""
+    try:
+        return msgspec.json.encode(answer)
+    except UnicodeEncodeError:
+        if answer.error is None:
+            what, remedy = "the path of the store is not UTF-8 text", "give it another name"
+            error = Refusal(code=Code.SYSTEM_IO.text, what=what, remedy=remedy)
+        else:
+            shown = {
+                name: text.encode("utf-8", "backslashreplace").decode()
+                for name, text in msgspec.structs.asdict(answer.error).items()
+            }
+            error = Refusal(**shown)
+        return msgspec.json.encode(Answer(error=error))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The child: confine, ingest, print the answer."""
     options = _options(argv)
@@ -98,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         answer = _answer(options)
     except EdgewardError as error:
         answer = Answer(error=Refusal(**error.as_dict()))
-    sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+    sys.stdout.buffer.write(_encoded(answer) + b"\n")
     sys.stdout.flush()
     return 0 if answer.error is None else int(Code.of(answer.error.code).exit_status)
 

@@ -13,6 +13,7 @@ from runtime.bundle.archive import Discard, open_archive, read_files, resources
 from runtime.bundle.folder import verify_folder
 from runtime.bundle.keys import load_trusted
 from runtime.bundle.manifest import Manifest
+from runtime.bundle.regular_file import is_folder
 from runtime.bundle.sign import read_front
 
 
@@ -38,7 +39,7 @@ def verify_any(path: Path, keys: Sequence[Path]) -> Inspected:
         EdgewardError: ``BUNDLE_*`` or ``KEY_*``.
     """
     trusted = load_trusted(keys)
-    if path.is_dir() and not path.is_symlink():
+    if is_folder(path):
         verified = verify_folder(path, trusted)
     else:
         with open_archive(path) as reader:

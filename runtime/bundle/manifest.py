@@ -47,7 +47,7 @@ class FileEntry(_Strict, frozen=True, kw_only=True):
     size: Annotated[int, msgspec.Meta(ge=0)]
     sha256: Sha256
     role: Literal["model", "labels", "golden", "doc", "data"]
-    block_size: Positive = 32768
+    block_size: Annotated[int, msgspec.Meta(ge=4096)] = 32768
     blocks: tuple[Sha256, ...] = ()
 
 

@@ -10,12 +10,12 @@ import msgspec
 
 from runtime.bundle.author import AUTHOR_NAME, Author, VariantTable, author_key, load, refuse
 from runtime.bundle.check import check_manifest, problems
-from runtime.bundle.container import CHUNK, MAX_BYTES, MAX_MANIFEST, Writer
+from runtime.bundle.container import CHUNK, MAX_FILES_BYTES, MAX_MANIFEST, Writer
 from runtime.bundle.digests import FileDigest, checked
 from runtime.bundle.manifest import MANIFEST_NAME, SCHEMA, FileEntry, Manifest, check_path
 from runtime.bundle.regular_file import BUNDLE, open_regular
-from runtime.bundle.replace import replacing
-from runtime.bundle.ustar import encode_header
+from runtime.bundle.replace import check_target, replacing
+from runtime.bundle.ustar import BLOCK, encode_header, padded
 from runtime.errors import Code, EdgewardError, from_os_error
 
 BLOCK_SIZE = 32768
@@ -51,6 +51,8 @@ def pack(folder: Path, out: Path, *, progress: Progress = _no_progress) -> Manif
     """
     author = load(folder)
     sources = _sources(author, folder)
+    read = [AUTHOR_NAME, *(source.path for source in sources), author.bundle.labels_file]
+    check_target(out, keep=[folder / name for name in read if name])
     entries = _entries(sources, folder, progress)
     manifest = _manifest(author, entries, folder)
     data = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
@@ -114,19 +116,22 @@ def _entries(sources: list[_Source], folder: Path, progress: Progress) -> tuple[
         stream.close()
         sizes.append(size)
     total = sum(sizes)
-    if total > MAX_BYTES:
-        what = f"the files have {total} bytes, over {MAX_BYTES >> 30} GiB"
+    needed = sum(BLOCK + padded(size) for size in sizes)
+    if needed > MAX_FILES_BYTES:
+        what = f"the files need {needed} bytes in a bundle, over {MAX_FILES_BYTES}"
         raise EdgewardError(Code.BUNDLE_FORMAT, what, where=str(folder), remedy="use a smaller model")
     block_size = _block_size(sizes)
     entries = []
     done = 0
-    for source in sources:
+    for source, size in zip(sources, sizes, strict=True):
         digest = FileDigest(block_size)
         stream, _ = _open(source.path, folder, source.key)
-        for chunk in _read(stream, folder / source.path):
+        for chunk in _limited(_read(stream, folder / source.path), size):
             digest.update(chunk)
             done += len(chunk)
             progress("hashed", done, total)
+        if digest.size != size:
+            raise _changed(folder / source.path)
         raw = {
             "path": source.path,
             "size": digest.size,
@@ -164,8 +169,12 @@ def _unchanged(path: Path, entry: FileEntry) -> Iterator[bytes]:
     except EdgewardError as error:
         if error.code is not Code.BUNDLE_DIGEST:
             raise
-        what = "the file changed while it was packed"
-        raise EdgewardError(Code.BUNDLE_UNREADABLE, what, where=str(path), remedy="try again") from error
+        raise _changed(path) from error
+
+
+def _changed(path: Path) -> EdgewardError:
+    what = "the file changed while it was packed"
+    return EdgewardError(Code.BUNDLE_UNREADABLE, what, where=str(path), remedy="try again")
 
 
 def _limited(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:

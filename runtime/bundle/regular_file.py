@@ -33,6 +33,19 @@ BUNDLE = Codes(Code.BUNDLE_MISSING, Code.BUNDLE_UNREADABLE, Code.BUNDLE_FORMAT)
 KEY = Codes(Code.KEY_MISSING, Code.KEY_INVALID, Code.KEY_INVALID)
 
 
+def kind_of(mode: int) -> str:
+    """What something is that is no regular file: ``a folder``."""
+    return _KINDS.get(stat.S_IFMT(mode), "something special")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether ``path`` is a folder, and no link. What cannot be looked at is none: opening it says why."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
 def open_regular(path: Path, codes: Codes, *, follow_links: bool = False) -> tuple[BufferedReader, int]:
     """A regular file opened for reading, and its size.
 
@@ -74,9 +87,8 @@ def read_regular(path: Path, codes: Codes, *, limit: int, follow_links: bool = F
 
 
 def _not_a_file(mode: int, path: Path, codes: Codes) -> EdgewardError:
-    kind = _KINDS.get(stat.S_IFMT(mode), "something special")
-    remedy = "give the file itself"
-    return EdgewardError(codes.not_a_file, f"this is {kind}, not a file", where=str(path), remedy=remedy)
+    what, remedy = f"this is {kind_of(mode)}, not a file", "give the file itself"
+    return EdgewardError(codes.not_a_file, what, where=str(path), remedy=remedy)
 
 
 def _named(error: OSError, path: Path, codes: Codes, *, follow_links: bool) -> EdgewardError:

@@ -6,17 +6,22 @@ belongs to a process that was killed, and is swept away. Imports no crypto libra
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from runtime.bundle.regular_file import is_folder
 from runtime.errors import Code, EdgewardError, from_os_error
 
 PREFIX = ".edgeward-staging-"
+# Less than the agent gives its verifier in all, so that the one who waits says for what.
+LOCK_WAIT_S = 120.0
 
 
 def _io(error: OSError, path: Path) -> EdgewardError:
@@ -33,11 +38,37 @@ def sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def locked(into: Path) -> Iterator[None]:
-    """Hold ``into``, which is made when it is missing, for this process alone; sweep what lies there.
+def folders_for(folder: Path, *, mode: int = 0o777) -> Iterator[None]:
+    """Make ``folder``; when the block fails, what had to be made of it is removed again.
 
     Raises:
         EdgewardError: ``SYSTEM_PERMISSION``, ``SYSTEM_DISK_FULL`` or ``SYSTEM_IO``.
+    """
+    missing = []
+    above = folder
+    while not os.path.lexists(above):
+        missing.append(above)
+        above = above.parent
+    try:
+        try:
+            folder.mkdir(mode=mode, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _io(error, folder) from error
+        yield
+    except BaseException:
+        for made in missing:
+            with suppress(OSError):
+                made.rmdir()
+        raise
+
+
+@contextmanager
+def locked(into: Path, *, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+    """Hold ``into``, which is made when it is missing, for this process alone; sweep what lies there.
+
+    Raises:
+        EdgewardError: ``SYSTEM_BUSY`` when another process holds it for longer than ``wait_s``;
+            ``SYSTEM_PERMISSION``, ``SYSTEM_DISK_FULL`` or ``SYSTEM_IO``.
     """
     try:
         into.mkdir(parents=True, exist_ok=True)
@@ -45,11 +76,28 @@ def locked(into: Path) -> Iterator[None]:
     except OSError as error:
         raise _io(error, into) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, into, wait_s)
         _remove_staging(into)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, into: Path, wait_s: float) -> None:
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                what = f"another process has been storing a bundle there for over {wait_s:g} s"
+                remedy = "try again when it is done, or end it"
+                raise EdgewardError(Code.SYSTEM_BUSY, what, where=str(into), remedy=remedy) from error
+        except OSError as error:
+            raise _io(error, into) from error
+        else:
+            return
+        time.sleep(0.05)
 
 
 def sweep(into: Path) -> None:
@@ -103,22 +151,35 @@ class Staging:
             folder.mkdir(mode=0o755)
             self._folders.add(folder)
 
-    def publish(self, target: Path) -> None:
-        """Move the whole folder to ``target``; what lies there is replaced.
+    def publish(self, target: Path, *, replace: bool = True) -> None:
+        """Move the whole folder to ``target``.
+
+        Args:
+            target: its place.
+            replace: whether what lies there is replaced, whatever it is; an empty folder always is.
 
         Raises:
-            EdgewardError: ``SYSTEM_PERMISSION``, ``SYSTEM_DISK_FULL`` or ``SYSTEM_IO``.
+            EdgewardError: ``USAGE`` when something lies there that must not be replaced;
+                ``SYSTEM_PERMISSION``, ``SYSTEM_DISK_FULL`` or ``SYSTEM_IO``.
         """
         try:
             for folder in self._folders:
                 sync_folder(folder)
             self.folder.chmod(0o755)
-            if target.is_symlink() or target.exists():
+            if replace and (target.is_symlink() or target.exists()):
                 _set_aside(target)
             self.folder.rename(target)
             sync_folder(target.parent)
         except OSError as error:
+            if not replace and error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+                raise taken(target) from error
             raise _io(error, target) from error
+
+
+def taken(target: Path) -> EdgewardError:
+    """The error for a folder to make whose place is taken."""
+    what, remedy = "it exists and is not an empty folder", "name a folder that does not exist yet"
+    return EdgewardError(Code.USAGE, what, where=str(target), remedy=remedy)
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -131,6 +192,10 @@ def write_all(descriptor: int, data: bytes) -> None:
 def _set_aside(target: Path) -> None:
     """Into a staging name: swept away at once, or by the next who comes, should power fail here."""
     aside = Path(tempfile.mkdtemp(prefix=PREFIX, dir=target.parent))
+    if is_folder(target):
+        # It may have lost the rights that it takes to move and to empty it.
+        with suppress(PermissionError):
+            target.chmod(0o700)
     target.rename(aside / "old")
 
 

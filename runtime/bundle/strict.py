@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 T = TypeVar("T")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<key>.*)`)?\Z", re.DOTALL)
 
 
@@ -26,26 +27,33 @@ class Mismatch(Exception):  # noqa: N818 - it becomes an EdgewardError with the 
 
 
 def parse_json(data: bytes) -> Any:
-    """JSON without its loopholes: no key twice in one object, no NaN, no Infinity.
+    """JSON without its loopholes: no key twice in one object, no NaN, no Infinity, no half characters.
 
     Raises:
         ValueError: with a text that says what is wrong.
     """
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(items)
-        if len(found) != len(items):
-            twice = next(key for key, _ in items if sum(key == other for other, _ in items) > 1)
-            raise ValueError(f"the key {_short(twice)} stands twice")
+        found: dict[str, Any] = {}
+        for key, value in items:
+            if key in found:
+                raise ValueError(f"the key {_short(key)} stands twice")
+            found[key] = value
         return found
 
     def constant(text: str) -> NoReturn:
         raise ValueError(f"{text} is not a number of JSON")
 
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
+        document = json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
+        if _SURROGATE.search(data):
+            # Written again it is text only when each escaped surrogate was one half of a pair.
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+    except UnicodeEncodeError as error:
+        raise ValueError("it has one half of a surrogate pair, which is no character") from error
+    return document
 
 
 def convert(raw: Any, kind: type[T]) -> T:

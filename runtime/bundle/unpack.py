@@ -15,16 +15,24 @@ def unpack(path: Path, keys: Sequence[Path], out: Path) -> Verified:
     """Verify the bundle and put its files into the new folder ``out``; all of them or none.
 
     Raises:
-        EdgewardError: ``USAGE`` when ``out`` exists and is not an empty folder; ``BUNDLE_*``, ``KEY_*``,
-            ``SYSTEM_*``.
+        EdgewardError: ``USAGE`` when ``out`` exists and is not an empty folder, or is the current one;
+            ``BUNDLE_*``, ``KEY_*``, ``SYSTEM_*``.
     """
     trusted = load_trusted(keys)
     target = out.absolute()
     if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
-        remedy = "name a folder that does not exist yet"
-        raise EdgewardError(Code.USAGE, "it exists and is not an empty folder", where=str(out), remedy=remedy)
+        raise staging.taken(out)
+    if target.name == ".." or (target.exists() and target.samefile(Path.cwd())):
+        # The new folder takes the place of an empty one, and nobody should work on in one that is gone.
+        what, remedy = "it is no new folder", "name a folder that does not exist yet"
+        raise EdgewardError(Code.USAGE, what, where=str(out), remedy=remedy)
     parent = target.parent
-    with archive.open_archive(path) as reader, staging.locked(parent), staging.fresh(parent) as staged:
+    with (
+        archive.open_archive(path) as reader,
+        staging.folders_for(parent),
+        staging.locked(parent, wait_s=10.0),
+        staging.fresh(parent) as staged,
+    ):
         verified = archive.verify(reader, trusted, staged)
-        staged.publish(target)
+        staged.publish(target, replace=False)
         return verified

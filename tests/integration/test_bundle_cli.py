@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from agent.trust import ingest as trust
 from agent.trust.ingest import ingest
 from runtime.bundle import archive, staging
 from runtime.bundle.archive import Discard
@@ -36,7 +37,7 @@ labels_file = "coco.names"
 
 [[variant]]
 id = "cpu"
-engine = "onnx"
+engine = "onnxruntime"
 file = "yolox_nano.onnx"
 input = [{ name = "images", dtype = "float32", shape = [1, 3, 416, 416] }]
 output = [{ name = "output", dtype = "float32", shape = [1, 3549, 85] }]
@@ -163,6 +164,96 @@ def test_modules_in_the_working_folder_are_not_loaded(
     (tmp_path / "msgspec.py").write_text("raise SystemExit('the wrong msgspec')")
     monkeypatch.chdir(tmp_path)
     assert take(desk, tmp_path / "bundles").new  # type: ignore[attr-defined]
+
+
+def test_a_child_that_floods_its_parent_is_killed(
+    desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stream in ("stdout", "stderr"):
+        code = f"import sys\nfor _ in range(64): sys.{stream}.buffer.write(bytes(1 << 20))"
+        monkeypatch.setattr(trust, "_command", lambda *_, code=code: [sys.executable, "-c", code])
+        with pytest.raises(EdgewardError, match="said more than 1048576 bytes"):
+            take(desk, tmp_path / "bundles", timeout_s=60)
+
+
+def test_a_path_that_is_not_text_is_named_by_the_child(desk: Path, tmp_path: Path) -> None:
+    with pytest.raises(EdgewardError) as caught:
+        take(desk, tmp_path / "bundles", bundle=tmp_path / os.fsdecode(b"no\xff.ewb"))
+    assert caught.value.code is Code.BUNDLE_MISSING
+    assert caught.value.where.endswith("no\\udcff.ewb")
+    shutil.copyfile(desk / "x.ewb", tmp_path / os.fsdecode(b"\xff.ewb"))
+    assert take(desk, tmp_path / "bundles", bundle=tmp_path / os.fsdecode(b"\xff.ewb")).new  # type: ignore[attr-defined]
+    with pytest.raises(EdgewardError, match="path of the store is not UTF-8"):
+        take(desk, tmp_path / os.fsdecode(b"store\xff"))
+
+
+# Root may read everything but for these: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
+WITHOUT_RIGHTS = (
+    "import ctypes, os, sys\n"
+    "for number in (1, 2): ctypes.CDLL(None).prctl(24, number, 0, 0, 0)\n"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
+
+def test_a_stored_bundle_that_may_not_be_searched_is_replaced(desk: Path, tmp_path: Path) -> None:
+    into = tmp_path / "bundles"
+    found = take(desk, into)
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        WITHOUT_RIGHTS,
+        "-P",
+        "-m",
+        "runtime.bundle.ingest",
+        f"--into={into}",
+    ]
+    command += [f"--bundle={desk / 'x.ewb'}", f"--key={desk / 'release.pub'}"]
+    for mode in (0o644, 0o600, 0):
+        (into / found.digest).chmod(mode)  # type: ignore[attr-defined]
+        done = subprocess.run(
+            command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, cwd=ROOT
+        )
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+        assert json.loads(done.stdout)["ok"]["new"]
+        assert listed(into) == [found.digest]  # type: ignore[attr-defined]
+
+
+def test_a_folder_that_may_not_be_searched_is_unreadable(desk: Path, tmp_path: Path) -> None:
+    for name in ("a.ewb", "author"):
+        (tmp_path / "shut" / name).mkdir(parents=True)
+    unpacked = tmp_path / "un"
+    assert (
+        edgeward(
+            "bundle",
+            "unpack",
+            desk / "x.ewb",
+            "--key",
+            desk / "release.pub",
+            "--out",
+            unpacked,
+            folder=tmp_path,
+        ).returncode
+        == 0
+    )
+    unpacked.chmod(0o644)
+    (tmp_path / "shut").chmod(0)
+    for arguments in (
+        ["verify", tmp_path / "shut" / "a.ewb", "--key", desk / "release.pub"],
+        ["verify", unpacked, "--key", desk / "release.pub"],
+        ["pack", tmp_path / "shut" / "author", "--out", tmp_path / "y.ewb"],
+    ):
+        command = [sys.executable, "-P", "-c", WITHOUT_RIGHTS, "-P", "-m", "agent.cli.main", "bundle"]
+        done = subprocess.run(
+            [*command, *map(str, arguments)],
+            env={"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+        )
+        assert done.returncode == ExitStatus.BUNDLE_UNREADABLE, done.stderr
+        assert "permission denied" in done.stderr
 
 
 @contextmanager

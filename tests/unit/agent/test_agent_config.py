@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,12 @@ def test_an_empty_file_is_a_device_that_reports_only() -> None:
     assert "no [[pipeline]]" in loaded.warnings()[0]
 
 
+@pytest.mark.parametrize("scheme", ["mqtts", "MQTTS", "Mqtts"])
+def test_tls_is_asked_for_in_any_case_of_letters(scheme: str) -> None:
+    mqtt = parse(f"[mqtt]\nurl = '{scheme}://broker'").mqtt
+    assert (mqtt.tls, mqtt.port) == (True, 8883)
+
+
 def test_relative_paths_lie_beside_the_file() -> None:
     loaded = parse(PIPELINE.replace("rtsp://camera/1", "clips/a.mp4"))
     assert loaded.trust.release_keys == ("/etc/edgeward/r.pub",)
@@ -57,6 +64,9 @@ def test_relative_paths_lie_beside_the_file() -> None:
         ("[mqtt]\nurl = 'http://h'", Code.CONFIG_VALUE, "mqtt.url", "expected mqtt://host:port"),
         ("[mqtt]\nurl = 'mqtt://u:hidden@h'", Code.CONFIG_VALUE, "mqtt.url", "must not stand in the URL"),
         ("[mqtt]\nurl = 'mqtt://h:99999'", Code.CONFIG_VALUE, "mqtt.url", "not a URL"),
+        ("[mqtt]\nurl = 'mqtt://h:0'", Code.CONFIG_VALUE, "mqtt.url", "expected mqtt://host:port"),
+        ("[mqtt]\nurl = 'mqtts://h?tls=0'", Code.CONFIG_VALUE, "mqtt.url", "expected mqtt://host:port"),
+        ("[mqtt]\nurl = 'mqtts://h#x'", Code.CONFIG_VALUE, "mqtt.url", "expected mqtt://host:port"),
         ("[mqtt]\nca_file = 'x'", Code.CONFIG_VALUE, "mqtt.ca_file", "needs TLS"),
         ("[mqtt]\nurl = 'mqtts://h'\nca_file = 'x'", Code.CONFIG_VALUE, "mqtt.ca_file", "no such file"),
         ("[mqtt]\npassword_file = 'x'", Code.CONFIG_VALUE, "mqtt.username", "needs a user name"),
@@ -115,6 +125,13 @@ def test_a_password_file_that_is_unsafe_or_empty_is_refused(
     path.chmod(mode)
     with pytest.raises(EdgewardError, match=said):
         config.read_secret(str(path), where="mqtt.password_file")
+
+
+@pytest.mark.timeout(20)
+def test_a_fifo_as_a_password_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "password", 0o600)
+    with pytest.raises(EdgewardError, match="not a plain file"):
+        config.read_secret(str(tmp_path / "password"), where="mqtt.password_file")
 
 
 def test_credentials_are_put_into_the_url_for_the_worker_only(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ license = "Apache-2.0"
 
 [[variant]]
 id = "cpu"
-engine = "onnx"
+engine = "onnxruntime"
 file = "model.onnx"
 
 [[variant.input]]

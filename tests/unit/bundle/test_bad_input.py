@@ -223,7 +223,13 @@ def manifest(**changes: object) -> dict[str, Any]:
         "role": "model",
     }
     tensor = {"name": "x", "dtype": "float32", "shape": [1, 3, 8, 8]}
-    variant = {"id": "cpu", "engine": "onnx", "file": "m.onnx", "inputs": [tensor], "outputs": [tensor]}
+    variant = {
+        "id": "cpu",
+        "engine": "onnxruntime",
+        "file": "m.onnx",
+        "inputs": [tensor],
+        "outputs": [tensor],
+    }
     document: dict[str, Any] = {
         "schema": 1,
         "name": "gate",
@@ -287,7 +293,7 @@ MANIFESTS: dict[str, tuple[Any, str]] = {
     "an empty label": (manifest(labels=[" "]), "labels[0]"),
     "an escape in a label": (manifest(labels=["\x1b[2J"]), "labels[0]"),
     "an escape in the description": (manifest(description="\x1b[2J"), "control character"),
-    "a lone surrogate": (manifest(license="\ud800"), "license"),
+    "a lone surrogate": (manifest(license="\ud800"), "one half of a surrogate pair"),
     "a missing model": (with_variant(file="n.onnx"), "'n.onnx' is not a model file"),
     "no inputs": (with_variant(inputs=[]), "variants[0].inputs: is empty"),
     "a negative dimension": (
@@ -295,6 +301,7 @@ MANIFESTS: dict[str, tuple[Any, str]] = {
         "dimension",
     ),
     "too few blocks": (with_entry(size=len(MODEL), blocks=["0" * 64] * 2), "block digests"),
+    "blocks of one byte": (with_entry(block_size=1), "files[0].block_size: expected int >= 4096"),
     "wrong blocks": (with_entry(blocks=["0" * 64]), "block digests of 'm.onnx'"),
     "a division by zero": (manifest(preprocess={"std": [1, 0, 1]}), "divide by zero"),
     "infinity": (manifest(preprocess={"scale": float("inf")}), "not a number of JSON"),

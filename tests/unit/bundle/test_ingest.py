@@ -41,6 +41,37 @@ def test_a_sound_bundle_is_not_written_twice(small: Path, release: KeyPair, into
     assert (again.new, again.digest, again.path.stat().st_ino) == (False, first.digest, inode)
 
 
+def test_a_sound_bundle_needs_no_space(
+    small: Path, release: KeyPair, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ingest(small, [release.public], into)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    real = os.mkdir
+    for call in ("write", "fsync"):
+        monkeypatch.setattr(os, call, full)
+    monkeypatch.setattr(
+        os, "mkdir", lambda path, *more: full() if not Path(path).exists() else real(path, *more)
+    )
+    again = ingest(small, [release.public], into)
+    assert (again.new, again.digest) == (False, first.digest)
+
+
+def test_a_damaged_file_is_refused_though_its_bundle_lies_there_sound(
+    small: Path, release: KeyPair, into: Path, tmp_path: Path
+) -> None:
+    found = ingest(small, [release.public], into)
+    data = bytearray(small.read_bytes())
+    data[-1536] ^= 1
+    (tmp_path / "x.ewb").write_bytes(data)
+    with pytest.raises(EdgewardError) as caught:
+        ingest(tmp_path / "x.ewb", [release.public], into)
+    assert caught.value.code is Code.BUNDLE_DIGEST
+    assert listed(into) == [found.digest]
+
+
 @pytest.mark.parametrize("damage", ["changed", "added", "removed", "a link", "a file"])
 def test_a_damaged_one_is_replaced(damage: str, small: Path, release: KeyPair, into: Path) -> None:
     found = ingest(small, [release.public], into)

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from runtime import engine
+from runtime.bundle import check, container
 from runtime.bundle import pack as pack_module
+from runtime.bundle.digests import FileDigest
 from runtime.bundle.pack import pack
 from runtime.bundle.replace import replacing
 from runtime.errors import Code, EdgewardError, ExitStatus
@@ -49,6 +52,62 @@ def test_labels_come_from_a_file_too(author: Path, tmp_path: Path) -> None:
     toml = TOML.replace('labels = ["person", "car"]', 'labels_file = "names.txt"')
     (author / "bundle.toml").write_text(toml)
     assert pack(author, tmp_path / "x.ewb").labels == ("person", "traffic light")
+
+
+def test_what_pack_makes_verifies_up_to_the_last_byte_of_the_limit(
+    author: Path, release: KeyPair, tmp_path: Path, edgeward: Edgeward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = 512 + 70_144 + 512 + 512  # headers, and the model and the notes in whole blocks
+    limit = container.MAX_BYTES - container.MAX_FILES_BYTES + files
+    monkeypatch.setattr(container, "MAX_BYTES", limit)
+    monkeypatch.setattr(pack_module, "MAX_FILES_BYTES", files)
+    bundle = tmp_path / "x.ewb"
+    assert edgeward("bundle", "pack", author, "--out", bundle).status == 0
+    assert edgeward("bundle", "sign", bundle, "--key", release.private).status == 0
+    assert edgeward("bundle", "verify", bundle, "--key", release.public).status == 0
+    monkeypatch.setattr(pack_module, "MAX_FILES_BYTES", files - 1)
+    refused = edgeward("bundle", "pack", author, "--out", bundle)
+    assert (refused.status, "in a bundle, over" in refused.err) == (ExitStatus.BUNDLE_REFUSED, True)
+
+
+def test_files_of_eight_gibibytes_are_refused_before_they_are_read(
+    author: Path, tmp_path: Path, edgeward: Edgeward
+) -> None:
+    for size in (8 << 30, (8 << 30) - 512):
+        os.truncate(author / "model.onnx", size)
+        outcome = edgeward("bundle", "pack", author, "--out", tmp_path / "x.ewb")
+        assert (outcome.status, "in a bundle, over" in outcome.err) == (ExitStatus.BUNDLE_REFUSED, True)
+
+
+def test_a_signature_that_would_make_a_bundle_too_large_is_not_added(
+    author: Path, release: KeyPair, tmp_path: Path, edgeward: Edgeward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "x.ewb"
+    pack(author, bundle)
+    before = bundle.read_bytes()
+    monkeypatch.setattr(container, "MAX_BYTES", len(before))
+    outcome = edgeward("bundle", "sign", bundle, "--key", release.private)
+    assert (outcome.status, "the bundle would have more" in outcome.err) == (ExitStatus.BUNDLE_REFUSED, True)
+    assert bundle.read_bytes() == before
+
+
+def test_an_engine_that_nobody_knows_is_a_warning(author: Path, tmp_path: Path, edgeward: Edgeward) -> None:
+    silent = edgeward("bundle", "pack", author, "--out", tmp_path / "x.ewb")
+    assert (silent.status, silent.err) == (0, "")
+    (author / "bundle.toml").write_text(TOML.replace('"onnxruntime"', '"onnx"'))
+    warned = edgeward("bundle", "pack", author, "--out", tmp_path / "x.ewb")
+    assert warned.status == 0
+    assert "warning: variant 'cpu': the engine 'onnx' is not known, only onnxruntime" in warned.err
+
+
+def test_the_known_engines_are_those_that_the_runtime_has() -> None:
+    assert set(check.ENGINES) == set(engine._ENGINES)
+
+
+def test_a_file_without_block_digests_is_hashed_without_them() -> None:
+    digest = FileDigest(0)
+    digest.update(b"a model")
+    assert (digest.sha256, digest.finish()) == (hashlib.sha256(b"a model").hexdigest(), ())
 
 
 def test_larger_blocks_keep_the_manifest_within_its_limit(
@@ -131,6 +190,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "not TOML": (lambda a: (a / "bundle.toml").write_text("[bundle\n"), "not valid TOML"),
     "not text": (lambda a: (a / "bundle.toml").write_bytes(b"\xff\xfe"), "not UTF-8 text at byte 0"),
     "no bundle.toml": (lambda a: (a / "bundle.toml").unlink(), "no such file"),
+    "a number too long": (swap("release_counter = 7", "release_counter = " + "7" * 5000), "not valid TOML"),
     "a number that is none": (swap("order =", "scale = nan\norder ="), "preprocess.scale"),
     "a newer edgeward": (
         swap("labels =", 'min_runtime = "9.0.0"\nlabels ='),

@@ -110,6 +110,7 @@ CHANGES: dict[str, Callable[[Any], object]] = {
     "base64 without its padding": lambda d: envelope(d).update(
         payload=envelope(d)["payload"].rstrip("=") + "A"
     ),
+    "half of a surrogate pair": lambda d: envelope(d).update(payload="\ud800"),
     "a signature of nothing": lambda d: first(d).update(sig=""),
     "another payload": lambda d: envelope(d).update(payload=base64.b64encode(b"{}").decode()),
 }
@@ -119,9 +120,10 @@ CHANGES: dict[str, Callable[[Any], object]] = {
 def test_a_signature_file_is_refused_that_has(name: str) -> None:
     document = good()
     CHANGES[name](document)
-    with pytest.raises(EdgewardError) as caught:
-        verify(compact(document))
-    assert caught.value.code is Code.BUNDLE_SIGNATURE
+    for canonical in (False, True):
+        with pytest.raises(EdgewardError) as caught:
+            verify(compact(document), canonical=canonical)
+        assert caught.value.code is Code.BUNDLE_SIGNATURE
 
 
 def resource(statement: Any, index: int) -> Any:

@@ -69,10 +69,33 @@ def test_a_mismatch_names_key_fault_and_remedy(raw: Any, key: str, what: str, re
 
 
 @pytest.mark.parametrize(
-    "data", [b'{"a":1,"a":1}', b'[{"b":{"a":1,"a":2}}]', b"NaN", b"-Infinity", b"\xff", b"", b"1 2"]
+    "data",
+    [
+        b'{"a":1,"a":1}',
+        b'[{"b":{"a":1,"a":2}}]',
+        b"NaN",
+        b"-Infinity",
+        b"\xff",
+        b"",
+        b"1 2",
+        b'"\\ud800"',
+        b'{"\\uDFFF":1}',
+        b'["\\ude00\\ud83d"]',
+    ],
 )
 def test_the_loopholes_of_json_are_closed(data: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
+        parse_json(data)
+
+
+def test_a_pair_of_surrogates_is_one_character() -> None:
+    assert parse_json(b'["\\ud83d\\ude00", "\\\\ud800"]') == ["\U0001f600", "\\ud800"]
+
+
+@pytest.mark.timeout(60)
+def test_a_doubled_key_among_very_many_is_found_in_one_pass() -> None:
+    data = b"{" + b"".join(b'"%x":0,' % number for number in range(200_000)) + b'"30d3f":1}'
+    with pytest.raises(ValueError, match="'30d3f' stands twice"):
         parse_json(data)
 
 
