@@ -6,12 +6,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from runtime.errors import EdgewardError
-from runtime.ipc import Result
+from runtime.errors import Code, EdgewardError
+from runtime.ipc import Detection, Result
 from runtime.model import Model
-from runtime.source.frame import Frame
+from runtime.source.frame import Frame, Picture
 from runtime.vision.postprocess import YoloxDecoder
 from runtime.vision.preprocess import Preprocessor
+
+_GREY = Frame(
+    picture=Picture("i420", 2, 2, "bt601", full_range=False),
+    planes=(bytes([128]) * 4, bytes([128]), bytes([128])),
+    strides=(2, 1, 1),
+    index=0,
+    session=0,
+    pts_s=None,
+    arrived_ns=0,
+)
 
 
 class Pipeline:
@@ -24,6 +34,14 @@ class Pipeline:
 
     def __init__(self, model: Model, *, score_threshold: float | None = None) -> None:
         manifest = model.manifest
+        self._name = manifest.name
+        if len(model.variant.inputs) != 1:
+            raise EdgewardError(
+                Code.BUNDLE_UNSUPPORTED,
+                f"variant {model.variant.id!r} has {len(model.variant.inputs)} inputs, not one",
+                where=manifest.name,
+                remedy="use a model with one input, the picture",
+            )
         self._engine = model.engine
         self._preprocessor = Preprocessor(manifest.preprocess, model.variant.inputs[0], where=manifest.name)
         self._decoder = YoloxDecoder(
@@ -37,21 +55,32 @@ class Pipeline:
         self.cpu_s = dict.fromkeys(("preprocess", "infer", "postprocess"), 0.0)
 
     def warm_up(self) -> None:
-        """One inference over the zeroed input: the first costs more than all others, by allocation."""
-        self._engine.run()
+        """The whole way once with a grey picture: what cannot work fails here, not frame by frame.
+
+        Raises:
+            EdgewardError: what ``process`` would have reported.
+        """
+        self._frame_to_detections(_GREY)
 
     def process(self, frame: Frame, stream: str) -> Result:
         """The result of one frame; a failure of the engine is a result that says so, never silence."""
+        try:
+            detections = self._frame_to_detections(frame)
+        except EdgewardError as error:
+            return _result(frame, stream, status="failed", why=str(error))
+        return _result(frame, stream, detections=detections)
+
+    def _frame_to_detections(self, frame: Frame) -> tuple[Detection, ...]:
         try:
             with self._stage("preprocess"):
                 plan = self._preprocessor.run(frame, self._engine.inputs[0])
             with self._stage("infer"):
                 self._engine.run()
             with self._stage("postprocess"):
-                detections = self._decoder.detections(frame, plan)
-        except (EdgewardError, ValueError) as error:
-            return _result(frame, stream, status="failed", why=str(error))
-        return _result(frame, stream, detections=detections)
+                return self._decoder.detections(frame, plan)
+        except ValueError as error:
+            remedy = "correct tensors, preprocess or postprocess in bundle.toml"
+            raise EdgewardError(Code.MODEL_MISMATCH, str(error), where=self._name, remedy=remedy) from error
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -10,7 +10,7 @@ _USER_PART = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#]*@")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 # As in rtsp://camera/user=admin_password=x_channel=1 and http://camera/video?user=admin&pwd=x
 _NAMED = re.compile(
-    r"(?i)((?:user|username|usr|password|passwd|passwort|pass|pwd|token|secret|auth|apikey|api_key|key)=)"
+    r"(?i)((?:user|username|usr|loginuse|loginpas|password|passwd|passwort|pass|pwd|token|secret|auth|apikey|api_key|key)=)"
     r"[^&\s/?;#]*?(?=_[a-z]+=|[&\s/?;#]|$)"
 )
 

@@ -69,7 +69,14 @@ class Stream(threading.Thread):
             if self._stopped.is_set():
                 return None
             if error is None and self.spec.loop and not self._source.live:
-                continue
+                if ran:
+                    continue
+                error = EdgewardError(
+                    Code.SOURCE_DATA,
+                    "has no pictures",
+                    where=self._source.where,
+                    remedy="look at it with a player",
+                )
             if error is None and not (self._source.live and self.spec.reconnect):
                 return None
             error = error or self._end_of_stream()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import select
 import signal
 import socket
 import sys
@@ -56,18 +57,14 @@ class Agent:
 
     def receive(self, timeout_s: float | None) -> ipc.ToWorker | None:
         """The next message, or None when none came in time; ``Stop`` when the agent closed its end."""
+        # Not a time-out of the socket: that would hold for the sends of the other threads as well, and a send
+        # waits for as long as the agent is busy.
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._arrived:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not select.select([self._link], [], [], left)[0]:
                 return None
-            self._link.settimeout(left)
-            try:
-                data = self._link.recv(65536)
-            except TimeoutError:
-                return None
-            finally:
-                self._link.settimeout(None)
+            data = self._link.recv(65536)
             if not data:
                 return ipc.Stop()
             self._arrived += self._reader.feed(data)

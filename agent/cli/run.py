@@ -111,6 +111,7 @@ class _Run:
         self._report.finish()
         if options.json:
             self._write({"type": "summary", **self._report.summary()}, sys.stdout)
+        failure = failure or self._report.all_failed()
         if failure is not None:
             raise failure
         return int(ExitStatus.INTERRUPTED if self._stop_asked else ExitStatus.OK)

@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.cli import output
 from runtime import ipc
+from runtime.errors import Code, EdgewardError
 
 _EVERY_S = 5.0
 _IN_PLACE_EVERY_S = 0.2
@@ -28,6 +29,7 @@ class Report:
         self._first_result = 0.0
         self._results = 0
         self._detections = 0
+        self._last_why = ""
         self._latency_ms: deque[float] = deque(maxlen=10_000)
         self._stream: ipc.StreamChanged | None = None
         self._metrics: ipc.Metrics | None = None
@@ -63,6 +65,14 @@ class Report:
             f"decoded {counts.decoded}, dropped {dropped}, failed {counts.failed}"
         )
 
+    def all_failed(self) -> EdgewardError | None:
+        """The reason of the last result, when every single one has failed."""
+        counts = self._counts()
+        if counts.failed and not counts.results:
+            remedy = "send the bundle back to its author with this line"
+            return EdgewardError(Code.MODEL_RUN, f"every frame failed: {self._last_why}", remedy=remedy)
+        return None
+
     def summary(self) -> dict[str, Any]:
         """The figures of the run, for ``--json``."""
         counts = self._counts()
@@ -90,6 +100,7 @@ class Report:
         now = time.monotonic()
         self._first_result = self._first_result or now
         self._results += 1
+        self._last_why = result.why
         self._detections += len(result.detections)
         self._latency_ms.append((result.done_ns - result.arrived_ns) / 1e6)
         if self._live and now - self._last >= (_IN_PLACE_EVERY_S if self._in_place else _EVERY_S):

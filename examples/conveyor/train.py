@@ -258,7 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the conveyor detector and export it to ONNX.")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cache", type=Path, help="keep the rendered training set here (.npz)")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=4500)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--peak", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--start", type=Path, help="go on from these weights (.pt) instead of from scratch")

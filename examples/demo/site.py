@@ -27,7 +27,7 @@ class Camera:
     seed: int
 
 
-CAMERAS = (Camera("cam-1", "h264", 9001), Camera("cam-2", "h265", 9002))
+CAMERAS = (Camera("cam-1", "h264", 9001), Camera("cam-2", "h265", 9006))
 
 
 class DemoError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import platform
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -81,7 +82,7 @@ def load(variant: Variant, model: bytes, *, threads: int, where: str) -> Engine:
 def allocate(dtype: str, shape: Sequence[int]) -> Array:
     """A zeroed C-contiguous buffer on a 64-byte boundary, which SIMD loads and onnxruntime like."""
     wanted = np.dtype(dtype)
-    size = int(np.prod(shape)) * wanted.itemsize
+    size = math.prod(shape) * wanted.itemsize
     raw = np.zeros(size + 64, dtype=np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + size].view(wanted).reshape(shape)

@@ -80,7 +80,12 @@ def load(variant: Variant, model: bytes, *, threads: int, where: str) -> OnnxEng
         ) from error
     _check("input", variant.inputs, session.get_inputs(), where)
     _check("output", variant.outputs, session.get_outputs(), where)
-    return OnnxEngine(session, variant, where=where)
+    try:
+        return OnnxEngine(session, variant, where=where)
+    except (MemoryError, ValueError) as error:
+        remedy = "check the shapes in bundle.toml"
+        what = f"no memory for its tensors: {_first_line(error)}"
+        raise EdgewardError(Code.MODEL_LOAD, what, where=where, remedy=remedy) from error
 
 
 def _fixed(spec: TensorSpec, where: str) -> tuple[int, ...]:

@@ -34,6 +34,7 @@ class Frame:
         session: how many times the source had been opened before.
         pts_s: presentation time of the stream in seconds, or None when the stream has none.
         arrived_ns: ``CLOCK_MONOTONIC`` when the frame's data had been read from the source.
+        waited_s: how long the source had to be waited for; what comes without waiting may be a backlog.
     """
 
     picture: Picture
@@ -43,6 +44,7 @@ class Frame:
     session: int
     pts_s: float | None
     arrived_ns: int
+    waited_s: float = 0.0
 
 
 class Drop(enum.StrEnum):

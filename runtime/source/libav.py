@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,8 @@ _AS_IT_IS: dict[str, PixelFormat] = {"yuv420p": "i420", "yuvj420p": "i420", "nv1
 _BT709, _UNSPECIFIED, _BT2020 = 1, 2, (9, 10)
 _FULL_RANGE = 2
 _BROKEN_IN_A_ROW = 250
+_NO_PICTURE_S = 10.0
+_NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: libav invents 25 a second for these formats
 _CODEC_NAMES = {"hevc": "h265"}  # libav's name, and the one that cameras and people use
 
 av.logging.set_level(None)
@@ -62,6 +65,8 @@ class LibavSource:
         self.width = 0
         self.height = 0
         self.declared_fps = 0.0
+        self._has_times = True
+        self._waited_s = 0.0
 
     def open(self) -> None:
         """Connect and find the video track.
@@ -74,7 +79,10 @@ class LibavSource:
         started = time.monotonic()
         try:
             self._container = av.open(
-                address, timeout=(timeout_s, self._spec.read_timeout_s), options=_options(self._spec.url)
+                address,
+                timeout=(timeout_s, self._spec.read_timeout_s),
+                options=_options(self._spec.url),
+                metadata_errors="replace",
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             waited_s = time.monotonic() - started
@@ -93,7 +101,9 @@ class LibavSource:
                 remedy="choose the camera's video stream",
             )
         track = self._container.streams.video[0]
-        if not track.codec_context.codec.is_decoder:
+        # None where libav has no decoder, whatever PyAV's types say.
+        context: object = track.codec_context
+        if context is None or not track.codec_context.codec.is_decoder:
             self.close()
             raise EdgewardError(
                 Code.SOURCE_CODEC,
@@ -111,6 +121,8 @@ class LibavSource:
         self.codec = _CODEC_NAMES.get(track.codec_context.name, track.codec_context.name)
         self.width, self.height = track.codec_context.width, track.codec_context.height
         self.declared_fps = float(track.average_rate or 0)
+        # A file is read at any speed, so times that were made from its frame rate are as good as any.
+        self._has_times = not (self.live and self._container.format.flags & _NO_TIMESTAMPS)
 
     def close(self) -> None:
         """Close the connection; may be called twice."""
@@ -128,13 +140,17 @@ class LibavSource:
         demuxer = self._container.demux(self._container.streams.video[0])
         index = 0
         broken = 0
+        shown_at = time.monotonic()
         while (packet := self._read(demuxer)) is not None:
             pictures = self._decode(packet)
             broken = broken + 1 if pictures is None else 0
-            if broken >= _BROKEN_IN_A_ROW:
+            if pictures:
+                shown_at = time.monotonic()
+            silent_s = time.monotonic() - shown_at if self.live else 0.0
+            if broken >= _BROKEN_IN_A_ROW or silent_s > max(self._spec.read_timeout_s, _NO_PICTURE_S):
                 raise EdgewardError(
                     Code.SOURCE_DATA,
-                    f"{broken} packets in a row would not decode",
+                    f"data comes and no picture: {broken} packets in a row would not decode",
                     where=self.where,
                     remedy="look at it with a player; check the camera's codec settings",
                 )
@@ -163,6 +179,7 @@ class LibavSource:
             # Interrupted, libav first hands out what its parser still held: a picture as old as the wait.
             raise failure.stalled(where=self.where, timeout_s=self._spec.read_timeout_s)
         if packet is not None:
+            self._waited_s = time.monotonic() - began
             packet.opaque = time.monotonic_ns()
         return packet
 
@@ -196,8 +213,9 @@ class LibavSource:
             strides=tuple(plane.line_size for plane in picture.planes),
             index=index,
             session=self._session,
-            pts_s=picture.time,
+            pts_s=picture.time if self._has_times else None,
             arrived_ns=arrived if isinstance(arrived, int) else time.monotonic_ns(),
+            waited_s=self._waited_s,
         )
 
 
@@ -225,9 +243,16 @@ def target(url: str) -> str:
     """
     if is_file(url):
         path = Path(unquote(urlsplit(url).path) if url.startswith("file://") else url)
-        if not path.exists() or path.is_dir():
-            what = "is a folder" if path.is_dir() else "no such file"
-            raise EdgewardError(Code.SOURCE_MISSING, what, where=str(path), remedy="check the path")
+        try:
+            folder = stat.S_ISDIR(path.stat().st_mode)
+        except (OSError, ValueError) as error:
+            what = (getattr(error, "strerror", None) or str(error)).lower()
+            what = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {what}"
+            raise EdgewardError(
+                Code.SOURCE_MISSING, what, where=str(path), remedy="check the path"
+            ) from error
+        if folder:
+            raise EdgewardError(Code.SOURCE_MISSING, "is a folder", where=str(path), remedy="check the path")
         # The explicit protocol keeps libav from reading a colon in the name as one.
         return f"file:{path}"
     scheme = url.split("://", 1)[0].lower()

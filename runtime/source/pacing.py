@@ -13,6 +13,8 @@ from runtime.source.lag import Lag
 
 STALE_S = 2.0
 GIVE_UP_AFTER_S = 10.0
+WAITED_S = 0.002  # longer than it takes to read what lies in a socket already
+STEADY = 10
 
 Dropped = Callable[[Drop], None]
 
@@ -25,6 +27,7 @@ def fresh(frames: Iterator[Frame], dropped: Dropped, *, where: str) -> Iterator[
             camera sends, and only a new connection brings the present back.
     """
     lag = Lag()
+    steady = 0
     last_pts_s = float("-inf")
     stale_since_s: float | None = None
     for frame in frames:
@@ -35,6 +38,12 @@ def fresh(frames: Iterator[Frame], dropped: Dropped, *, where: str) -> Iterator[
                 lag.reset()
             last_pts_s = frame.pts_s
             behind_s = lag.update(arrived_s, frame.pts_s)
+            # A camera may stamp 30 frames a second and send 20: by its times it falls behind, and yet nothing
+            # waits in the socket, for each frame has to be waited for. A backlog comes at once.
+            steady = steady + 1 if WAITED_S < frame.waited_s < STALE_S else 0
+            if steady >= STEADY and behind_s > STALE_S:
+                lag.reset()
+                behind_s = lag.update(arrived_s, frame.pts_s)
         if behind_s <= STALE_S:
             stale_since_s = None
             yield frame

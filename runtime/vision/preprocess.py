@@ -8,6 +8,8 @@ from runtime.engine import Array
 from runtime.errors import Code, EdgewardError
 from runtime.source.frame import Frame, Picture
 
+_PLANS = 16
+
 
 class Preprocessor:
     """Keeps one native plan per kind of picture; cameras change theirs seldom.
@@ -31,6 +33,8 @@ class Preprocessor:
         """Fill ``out`` from ``frame``; the plan tells how to map boxes back to the picture."""
         plan = self._plans.get(frame.picture)
         if plan is None:
+            if len(self._plans) >= _PLANS:
+                self._plans.clear()  # a camera that changes its size again and again must not fill the memory
             plan = self._plans[frame.picture] = self._plan(frame.picture)
         plan.run(frame.planes, frame.strides, out)
         return plan

@@ -104,6 +104,7 @@ def test_a_model_that_is_not_what_the_manifest_says(yolox: Signed, tmp_path: Pat
         ("ftp://127.0.0.1/x", Code.SOURCE_SCHEME),
         ("no-such-film.mp4", Code.SOURCE_MISSING),
         ("/", Code.SOURCE_MISSING),
+        ("x" * 300, Code.SOURCE_MISSING),
         (str(Path(__file__)), Code.SOURCE_DATA),
         ("rtsp://127.0.0.1:1/x", Code.SOURCE_REFUSED),
         ("rtsp://no-such-host.invalid/x", Code.SOURCE_UNREACHABLE),

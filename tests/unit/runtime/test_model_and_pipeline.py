@@ -119,10 +119,14 @@ def test_nothing_seen_is_a_result_with_no_detections(tmp_path: Path) -> None:
 
 def test_a_model_that_gives_no_numbers_has_failed_and_not_seen_nothing(tmp_path: Path) -> None:
     output = np.full((1, ROWS, 6), np.nan, np.float32)
-    result = pipeline_of(tmp_path, output).process(grey(), "cam")
+    pipeline = pipeline_of(tmp_path, output)
+    result = pipeline.process(grey(), "cam")
     assert result.status == "failed"
     assert "not numbers" in result.why
     assert Code.MODEL_RUN.text in result.why
+    with pytest.raises(EdgewardError) as caught:
+        pipeline.warm_up()
+    assert caught.value.code is Code.MODEL_RUN
 
 
 def test_a_file_that_changed_after_it_was_verified_is_not_loaded(tmp_path: Path) -> None:

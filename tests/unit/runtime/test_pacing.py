@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import threading
 from collections import Counter
@@ -51,6 +52,31 @@ def test_frames_that_waited_in_a_socket_are_dropped_as_stale_and_the_present_goe
     assert kept[-9:] == list(range(151, 160))
     assert set(dropped) == {Drop.STALE}
     assert len(kept) + len(dropped) == 159
+
+
+def test_a_camera_that_sends_fewer_frames_than_it_stamps_loses_none() -> None:
+    dropped: list[Drop] = []
+    frames = [
+        dataclasses.replace(frame(n, pts_s=n / 20, arrived_ns=int(n / 30 * 1e9 * 2)), waited_s=0.05)
+        for n in range(900)
+    ]
+    assert len(list(fresh(iter(frames), dropped.append, where="cam"))) == 900
+    assert not dropped
+
+
+def test_a_hiccup_of_the_network_is_a_backlog_even_though_its_first_frame_was_waited_for() -> None:
+    dropped: list[Drop] = []
+    live = [
+        dataclasses.replace(frame(n, pts_s=n * 0.1, arrived_ns=int(n * 1e8)), waited_s=0.1) for n in range(50)
+    ]
+    late = [
+        dataclasses.replace(
+            frame(n, pts_s=n * 0.1, arrived_ns=int(9e9 + n * 1e6)), waited_s=4.0 if n == 50 else 0.0
+        )
+        for n in range(50, 90)
+    ]
+    kept = [one.index for one in fresh(iter(live + late), dropped.append, where="cam")]
+    assert kept[50] >= 70, "what is older than 2 s is not taken for new"
 
 
 def test_a_stream_that_stays_behind_is_given_up_with_a_reason() -> None:
