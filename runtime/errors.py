@@ -27,7 +27,9 @@ class ExitStatus(enum.IntEnum):
     WORKER = 10
     KEY = 11
     SYSTEM = 12
+    HUNG_UP = 129
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 EXIT_MEANING: dict[ExitStatus, str] = {
@@ -44,7 +46,9 @@ EXIT_MEANING: dict[ExitStatus, str] = {
     ExitStatus.WORKER: "the worker process ended without a reason of its own",
     ExitStatus.KEY: "a key file is missing, unreadable or not of the kind that is needed",
     ExitStatus.SYSTEM: "the operating system refused: permission, disk full, out of memory",
+    ExitStatus.HUNG_UP: "ended because the terminal went away (SIGHUP)",
     ExitStatus.INTERRUPTED: "ended by Ctrl-C",
+    ExitStatus.TERMINATED: "ended from outside (SIGTERM) before it had begun",
 }
 
 
