@@ -149,15 +149,16 @@ class Reporter:
 
 def _pipeline_facts(pipeline: Pipeline) -> PipelineFacts:
     reason, last = pipeline.reason, pipeline.last_end
-    age_s = (time.monotonic_ns() - pipeline.last_end_ns) / 1e9 if last else None
+    now_ns = time.monotonic_ns()
     return PipelineFacts(
         state=pipeline.state,
+        age_s=(now_ns - pipeline.since_ns) / 1e9,
         code=reason.code if reason else "",
         reason=reason.text if reason else "",
         remedy=reason.remedy if reason else "",
         last_end=last.text if last else "",
         last_end_code=last.code if last else "",
-        last_end_age_s=age_s,
+        last_end_age_s=(now_ns - pipeline.last_end_ns) / 1e9 if last else None,
         streams={name: _stream_facts(watch) for name, watch in pipeline.streams.items()},
     )
 

@@ -21,9 +21,10 @@ class StreamFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineFacts:
-    """One pipeline; ``last_end`` is why its worker ended last, ``last_end_age_s`` how long ago."""
+    """One pipeline, for ``age_s`` in its state; why and how long ago its worker ended last."""
 
     state: str
+    age_s: float = 0.0
     code: str = ""
     reason: str = ""
     remedy: str = ""

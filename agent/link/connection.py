@@ -47,6 +47,7 @@ class Connection:
         self._answer: ReasonCode | None = None
         self._end: faults.Fault | None = None
         self._refused: Callable[[str, ReasonCode], None] = lambda _topic, _reason: None
+        self._accepted: Callable[[str], None] = lambda _topic: None
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv5
         )
@@ -64,6 +65,7 @@ class Connection:
         will_delay_s: int,
         session_expiry_s: int,
         on_refused: Callable[[str, ReasonCode], None],
+        on_accepted: Callable[[str], None],
     ) -> None:
         """Connect and wait for the broker's yes.
 
@@ -72,11 +74,13 @@ class Connection:
             will_delay_s: how long the broker waits with it for a reconnect.
             session_expiry_s: how long the broker keeps the session without a connection.
             on_refused: told the topic of a message that the broker acknowledged with a refusal.
+            on_accepted: told the topic of a message that the broker acknowledged.
 
         Raises:
             Exception: whatever went wrong; ``faults.of_exception`` knows what it means.
         """
         self._refused = on_refused
+        self._accepted = on_accepted
         self._log_in()
         will_properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
         will_properties.WillDelayInterval = will_delay_s
@@ -211,6 +215,7 @@ class Connection:
             self._refused(message.topic, reason)
         else:
             self._queue.settle(message)
+            self._accepted(message.topic)
 
     def _on_socket_open(self, _client: Any, _data: Any, sock: Any) -> None:
         # A result must not wait for the acknowledgement of the one before (Nagle), and a peer that

@@ -54,24 +54,25 @@ class OutgoingQueue:
         self._states: OrderedDict[str, Outgoing] = OrderedDict()
         self._others: deque[Outgoing] = deque()
         self._under_way: dict[int, Outgoing] = {}
+        # The last retained message of each topic, sent or not.
+        self._latest: dict[str, Outgoing] = {}
         self._bytes = 0
         self._counts: dict[str, _Counts] = {}
 
     def put(self, message: Outgoing) -> None:
         """Queue a message; drops older ones to make room."""
         with self._lock:
-            counts = self._counts.setdefault(message.kind, _Counts())
-            counts.enqueued += 1
-            counts.queued += 1
-            self._bytes += len(message.payload)
             if message.retain:
-                replaced = self._states.pop(message.topic, None)
-                self._states[message.topic] = message
-                if replaced is not None:
-                    self._drop(replaced, "replaced")
-            else:
-                self._others.append(message)
-            self._make_room()
+                self._latest[message.topic] = message
+            self._add(message)
+
+    def requeue_retained(self) -> None:
+        """Queue the last retained message of each topic again, unless the topic waits or is under way."""
+        with self._lock:
+            busy = self._states.keys() | {message.topic for message in self._under_way.values()}
+            for topic, message in self._latest.items():
+                if topic not in busy:
+                    self._add(message)
 
     def take(self) -> Outgoing | None:
         """The next message to send; it stays counted as queued until ``settle``, ``drop`` or ``put_back``."""
@@ -140,6 +141,20 @@ class OutgoingQueue:
         """All that is held, for tests of the invariant."""
         with self._lock:
             return list(chain(self._under_way.values(), self._states.values(), self._others))
+
+    def _add(self, message: Outgoing) -> None:
+        counts = self._counts.setdefault(message.kind, _Counts())
+        counts.enqueued += 1
+        counts.queued += 1
+        self._bytes += len(message.payload)
+        if message.retain:
+            replaced = self._states.pop(message.topic, None)
+            self._states[message.topic] = message
+            if replaced is not None:
+                self._drop(replaced, "replaced")
+        else:
+            self._others.append(message)
+        self._make_room()
 
     def _make_room(self) -> None:
         while self._others and (self._bytes > self._max_bytes or len(self._others) > self._max_count):

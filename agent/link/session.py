@@ -52,7 +52,12 @@ class LinkState:
     connected: bool
     since_ns: int
     fault: Fault | None = None
-    refused_topic: str = ""
+    refused_topics: frozenset[str] = frozenset()
+
+    @property
+    def refused_topic(self) -> str:
+        """The topics that the broker refuses, as text; empty without any."""
+        return ", ".join(sorted(self.refused_topics))
 
 
 class Session:
@@ -83,8 +88,6 @@ class Session:
         self._address = f"{config.host}:{config.port}"
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopping = threading.Event()
-        # The last retained message of each topic: a broker that lost its memory gets them again.
-        self._retained: dict[str, Outgoing] = {}
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
     def start(self) -> None:
@@ -120,8 +123,6 @@ class Session:
             retain=retain,
             deadline=time.monotonic() + ttl_s if ttl_s else None,
         )
-        if retain:
-            self._retained[topic] = message
         self.queue.put(message)
         self._rouse()
 
@@ -157,6 +158,7 @@ class Session:
                 will_delay_s=self._timing.will_delay,
                 session_expiry_s=self._timing.session_expiry,
                 on_refused=self._refused,
+                on_accepted=self._accepted,
             )
             self._greet()
             while not self._stopping.is_set():
@@ -177,8 +179,8 @@ class Session:
         self.connects += 1
         self._changed(connected=True, fault=None)
         self._put_status("online", "started" if self.connects == 1 else "reconnected")
-        for message in list(self._retained.values()):
-            self.queue.put(message)
+        # A broker that lost its memory gets all states again.
+        self.queue.requeue_retained()
 
     def _put_status(self, state: str, reason: str) -> None:
         body = Status(
@@ -195,12 +197,20 @@ class Session:
         return self._composer.compose_will(self._topics.status, body)
 
     def _refused(self, topic: str, reason: ReasonCode) -> None:
-        if self.state.refused_topic != topic:
+        if topic not in self.state.refused_topics:
             log.warning(
                 "the broker refuses messages on %s: %s; check its access list", topic, reason.getName()
             )
-            self.state = LinkState(connected=True, since_ns=self.state.since_ns, refused_topic=topic)
-            self._on_change()
+            self._refuses(self.state.refused_topics | {topic})
+
+    def _accepted(self, topic: str) -> None:
+        if topic in self.state.refused_topics:
+            log.info("the broker takes messages on %s again", topic)
+            self._refuses(self.state.refused_topics - {topic})
+
+    def _refuses(self, topics: frozenset[str]) -> None:
+        self.state = LinkState(connected=True, since_ns=self.state.since_ns, refused_topics=topics)
+        self._on_change()
 
     def _changed(self, *, connected: bool, fault: Fault | None) -> None:
         before = self.state

@@ -8,10 +8,12 @@ from agent.health.view import Finding, PipelineFacts, View
 
 MEANING = "the bundle of a pipeline is verified and its worker process runs"
 RECENT_S = 60.0
+# To verify a bundle or to load a model takes seconds; longer than this is worth a look.
+SLOW_S = 30.0
 
 
 def check(view: View) -> Iterable[Finding]:
-    """Critical when a pipeline cannot run, warning while it is being restarted or was lately."""
+    """Critical when a pipeline cannot run, warning while it is slow to start or was lately restarted."""
     for name, pipeline in view.pipelines.items():
         yield _judge(name, pipeline)
 
@@ -30,12 +32,20 @@ def _judge(name: str, pipeline: PipelineFacts) -> Finding:
         return Finding(
             subject=name, severity="critical", text=text, code=pipeline.code, remedy=pipeline.remedy
         )
-    if pipeline.last_end_age_s is not None and pipeline.last_end_age_s < RECENT_S:
+    on_its_way = pipeline.state in {"verifying", "starting"}
+    if pipeline.last_end_age_s is not None and (on_its_way or pipeline.last_end_age_s < RECENT_S):
         return Finding(
             subject=name,
             severity="warning",
             text=f"restarted lately: {pipeline.last_end}",
             code=pipeline.last_end_code,
             remedy="if it happens again, send the log of the agent to the author of the bundle",
+        )
+    if on_its_way and pipeline.age_s > SLOW_S:
+        return Finding(
+            subject=name,
+            severity="warning",
+            text=f"{pipeline.state} for over {SLOW_S:g} s",
+            remedy="wait if the bundle is large or the device is slow; else see the log of the agent",
         )
     return Finding(subject=name, severity="ok", text=pipeline.state)

@@ -62,6 +62,19 @@ def with_stream(**facts: str) -> View:
             "ok",
             "ok",
         ),
+        *(
+            (replace(GOOD, pipelines={"p": facts}), "pipeline_state", severity, state)
+            for facts, severity, state in [
+                (PipelineFacts(state="verifying", age_s=29), "ok", "ok"),
+                (PipelineFacts(state="starting", age_s=29), "ok", "ok"),
+                (PipelineFacts(state="verifying", age_s=31), "warning", "degraded"),
+                (PipelineFacts(state="starting", age_s=31), "warning", "degraded"),
+                (PipelineFacts(state="running", age_s=31), "ok", "ok"),
+                (PipelineFacts(state="starting", last_end="x", last_end_age_s=99), "warning", "degraded"),
+                (PipelineFacts(state="verifying", last_end="x", last_end_age_s=99), "warning", "degraded"),
+                (PipelineFacts(state="stopped", last_end="x", last_end_age_s=99), "ok", "ok"),
+            ]
+        ),
         (with_stream(state="stalled"), "stream_progress", "critical", "failed"),
         (with_stream(state="failed"), "stream_progress", "critical", "failed"),
         (with_stream(state="ended"), "stream_progress", "ok", "ok"),

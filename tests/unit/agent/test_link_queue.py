@@ -59,6 +59,31 @@ def test_what_is_too_old_is_dropped_and_counted() -> None:
     assert queue.empty
 
 
+def test_a_retained_message_that_arrived_is_queued_again_in_its_newest_form_only() -> None:
+    queue = OutgoingQueue()
+    queue.put(message("event"))
+    queue.put(message("health", 1, retain=True))
+    first = queue.take()
+    assert first is not None
+    queue.settle(first)
+    queue.requeue_retained()
+    assert [item.topic for item in queue.held()] == ["health", "event"]
+    queue.put(message("health", 2, retain=True))
+    queue.requeue_retained()
+    assert [len(item.payload) for item in queue.held() if item.retain] == [2]
+
+
+def test_a_retained_message_under_way_is_not_queued_twice() -> None:
+    queue = OutgoingQueue()
+    queue.put(message("health", retain=True))
+    taken = queue.take()
+    assert taken is not None
+    queue.requeue_retained()
+    assert queue.take() is None
+    queue.settle(taken)
+    assert queue.empty
+
+
 class QueueMachine(RuleBasedStateMachine):
     """Any order of calls keeps ``enqueued = sent + queued + dropped`` and the bounds."""
 
@@ -89,6 +114,10 @@ class QueueMachine(RuleBasedStateMachine):
                 self.queue.drop(self.taken.pop(), "refused")
             else:
                 self.queue.settle(self.taken.pop(0))
+
+    @rule()
+    def requeue(self) -> None:
+        self.queue.requeue_retained()
 
     @rule()
     def lose_the_connection(self) -> None:
