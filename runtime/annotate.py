@@ -48,6 +48,7 @@ class Annotator:
         self._video: av.VideoStream | None = None
         self._first_s: float | None = None
         self._last_pts = -1
+        self._failed = False
         self._colours: dict[str, tuple[int, int, int]] = {}
 
     def write(self, frame: Frame, result: Result) -> None:
@@ -69,10 +70,14 @@ class Annotator:
             image.pts, image.time_base = self._pts(frame), _TIME_BASE
             self._container.mux(video.encode(image))
         except (av.error.FFmpegError, OSError) as error:
+            # libav crashes when a file whose muxing has failed is finished.
+            self._failed = True
             raise _failure(error, self._path) from error
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file; nothing is left to finish after ``write`` has failed."""
+        if self._failed:
+            return
         try:
             if self._video is not None:
                 self._container.mux(self._video.encode(None))

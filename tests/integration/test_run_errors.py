@@ -179,6 +179,13 @@ def test_a_picture_that_cannot_be_written(yolox: Signed, test_data: Path, tmp_pa
     refused(done, Code.SYSTEM_IO, "out.mp4")
 
 
+def test_a_disk_that_fills_up_under_the_annotated_film(yolox: Signed, test_data: Path) -> None:
+    film = test_data / "videos" / "one-by-one-person-detection.mp4"
+    refused(
+        run(yolox, film, "--annotate", "/dev/full", "--max-frames", "60"), Code.SYSTEM_DISK_FULL, "/dev/full"
+    )
+
+
 def test_json_errors_are_json(yolox: Signed) -> None:
     done = run(yolox, "ftp://x", "--json")
     error = json.loads(done.stderr)["error"]
