@@ -23,6 +23,9 @@ STREAM_SCHEMES = ("file", "rtsp", "rtsps", "http", "https")
 # \Z and not $: with $ a name could end in a line break.
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Cpus = Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, le=8191)], ...], msgspec.Meta(max_length=1024)]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,6 +84,48 @@ class Health(_Section, frozen=True, kw_only=True):
     metrics_interval_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 10.0
 
 
+class Delegate(_Section, frozen=True, kw_only=True):
+    """``[[engine.delegate]]``: a vendor's library for LiteRT, and its options."""
+
+    path: str
+    options: dict[str, str] = {}
+
+
+class Engine(_Section, frozen=True, kw_only=True):
+    """``[engine]``: how engines run on this device. An empty list or text means "not set"."""
+
+    affinity: Cpus = ()
+    providers: Annotated[tuple[Text, ...], msgspec.Meta(max_length=32)] = ()
+    cache_dir: str = ""
+    delegate: Annotated[tuple[Delegate, ...], msgspec.Meta(max_length=16)] = ()
+
+
+class Tiling(_Section, frozen=True, kw_only=True):
+    """``[pipeline.tiling]``: look at overlapping tiles of the picture; see ``runtime.ipc.Tiling``."""
+
+    columns: Annotated[int, msgspec.Meta(ge=1, le=16)]
+    rows: Annotated[int, msgspec.Meta(ge=1, le=16)]
+    overlap: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.2
+    whole: bool = True
+    iou: Fraction = 0.45
+    inside: Fraction = 0.8
+
+
+class Stage(_Section, frozen=True, kw_only=True):
+    """``[[pipeline.stage]]``: a bundle that looks at the crops of what the first one found."""
+
+    name: Name
+    bundle: str
+    labels: Annotated[tuple[Text, ...], msgspec.Meta(max_length=1000)] = ()
+    min_score: Fraction = 0.0
+    min_size: Annotated[int, msgspec.Meta(ge=1, le=16_384)] = 8
+    grow: Fraction = 0.0
+    max_crops: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
+    score_threshold: Fraction | None = None
+    variant: str = ""
+    provider: str = ""
+
+
 class Stream(_Section, frozen=True, kw_only=True):
     """``[[pipeline.stream]]``: one camera, stream or file."""
 
@@ -110,14 +155,25 @@ class Stream(_Section, frozen=True, kw_only=True):
 
 
 class Pipeline(_Section, frozen=True, kw_only=True):
-    """``[[pipeline]]``: one bundle and the streams that it looks at, in one worker process."""
+    """``[[pipeline]]``: one bundle and the streams that it looks at, in one worker process.
+
+    An empty ``variant`` or ``provider`` leaves the choice to the worker; an empty ``affinity`` means that of
+    the device.
+    """
 
     name: Name
     bundle: str
+    variant: str = ""
+    provider: str = ""
     threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
-    score_threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    affinity: Cpus = ()
+    weight: Annotated[int, msgspec.Meta(ge=1, le=100)] = 100
+    max_batch: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
+    score_threshold: Fraction | None = None
     publish: Literal["all", "nonempty"] = "all"
     worker_timeout_s: Annotated[float, msgspec.Meta(ge=2, le=600)] = 10.0
+    tiling: Tiling | None = None
+    stage: Annotated[tuple[Stage, ...], msgspec.Meta(max_length=8)] = ()
     stream: Annotated[tuple[Stream, ...], msgspec.Meta(min_length=1, max_length=64)]
 
 
@@ -128,6 +184,7 @@ class Config(_Section, frozen=True, kw_only=True):
     mqtt: Mqtt = Mqtt()
     trust: Trust = Trust()
     health: Health = Health()
+    engine: Engine = Engine()
     pipeline: Annotated[tuple[Pipeline, ...], msgspec.Meta(max_length=64)] = ()
 
     def warnings(self) -> list[str]:

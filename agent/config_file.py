@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 import tomllib
 import typing
@@ -13,7 +14,7 @@ from typing import Any
 import msgspec
 
 from agent import config as schema
-from agent.config import Config, Mqtt, Pipeline, Stream
+from agent.config import Config, Delegate, Engine, Mqtt, Pipeline, Stage, Stream, Tiling
 from runtime.errors import Code, EdgewardError, from_os_error
 from runtime.redact import redact
 
@@ -156,7 +157,22 @@ def _resolve(config: Config, folder: Path, where: str) -> Config:
 
     def pipeline(item: Pipeline, key: str) -> Pipeline:
         streams = tuple(stream(inner, f"{key}.stream[{index}]") for index, inner in enumerate(item.stream))
-        return msgspec.structs.replace(item, bundle=at(item.bundle, f"{key}.bundle"), stream=streams)
+        stages = tuple(stage(inner, f"{key}.stage[{index}]") for index, inner in enumerate(item.stage))
+        bundle = at(item.bundle, f"{key}.bundle")
+        return msgspec.structs.replace(item, bundle=bundle, stream=streams, stage=stages)
+
+    def stage(item: Stage, key: str) -> Stage:
+        return msgspec.structs.replace(item, bundle=at(item.bundle, f"{key}.bundle"))
+
+    def delegate(item: Delegate, key: str) -> Delegate:
+        # A bare name is left to the loader of the system, which knows where libraries lie.
+        path = at(item.path, f"{key}.path")
+        return msgspec.structs.replace(item, path=path if "/" in item.path else item.path)
+
+    def engine(item: Engine) -> Engine:
+        cache = at(item.cache_dir, "engine.cache_dir") or str(Path(state) / "cache")
+        found = (delegate(inner, f"engine.delegate[{index}]") for index, inner in enumerate(item.delegate))
+        return msgspec.structs.replace(item, cache_dir=cache, delegate=tuple(found))
 
     keys = (at(key, f"trust.release_keys[{index}]") for index, key in enumerate(config.trust.release_keys))
     files = ("password_file", "ca_file", "cert_file", "key_file")
@@ -168,6 +184,7 @@ def _resolve(config: Config, folder: Path, where: str) -> Config:
             config.mqtt, **{name: at(getattr(config.mqtt, name), f"mqtt.{name}") for name in files}
         ),
         trust=msgspec.structs.replace(config.trust, release_keys=tuple(keys)),
+        engine=engine(config.engine),
         pipeline=tuple(pipeline(item, f"pipeline[{index}]") for index, item in enumerate(config.pipeline)),
     )
 
@@ -176,6 +193,7 @@ def _check(config: Config, where: str) -> None:
     if not config.device.state_dir:
         raise EdgewardError(Code.CONFIG_VALUE, "expected a path", where=f"{where}: device.state_dir")
     _check_mqtt(config.mqtt, where)
+    _check_engine(config.engine, where)
     if config.pipeline and not config.trust.release_keys:
         raise EdgewardError(
             Code.CONFIG_VALUE,
@@ -185,12 +203,65 @@ def _check(config: Config, where: str) -> None:
         )
     _unique([item.name for item in config.pipeline], "pipeline", where)
     for index, pipeline in enumerate(config.pipeline):
-        key = f"pipeline[{index}]"
-        if not pipeline.bundle:
-            raise EdgewardError(Code.CONFIG_VALUE, "expected a path", where=f"{where}: {key}.bundle")
-        _unique([item.name for item in pipeline.stream], f"{key}.stream", where)
-        for number, stream in enumerate(pipeline.stream):
-            _check_stream(stream, f"{where}: {key}.stream[{number}]")
+        _check_pipeline(pipeline, f"pipeline[{index}]", where)
+
+
+def _check_pipeline(pipeline: Pipeline, key: str, where: str) -> None:
+    if not pipeline.bundle:
+        raise EdgewardError(Code.CONFIG_VALUE, "expected a path", where=f"{where}: {key}.bundle")
+    _check_cpus(pipeline.affinity, f"{where}: {key}.affinity")
+    if pipeline.tiling is not None:
+        _check_tiling(pipeline.tiling, f"{where}: {key}.tiling")
+    _unique([item.name for item in pipeline.stage], f"{key}.stage", where)
+    for number, stage in enumerate(pipeline.stage):
+        if not stage.bundle:
+            at = f"{where}: {key}.stage[{number}].bundle"
+            raise EdgewardError(Code.CONFIG_VALUE, "expected a path", where=at)
+    _unique([item.name for item in pipeline.stream], f"{key}.stream", where)
+    for number, stream in enumerate(pipeline.stream):
+        _check_stream(stream, f"{where}: {key}.stream[{number}]")
+
+
+def _check_engine(engine: Engine, where: str) -> None:
+    _check_cpus(engine.affinity, f"{where}: engine.affinity")
+    if len(set(engine.providers)) != len(engine.providers):
+        raise EdgewardError(
+            Code.CONFIG_VALUE,
+            "a provider stands there twice",
+            where=f"{where}: engine.providers",
+            remedy="name each once, the one that is wanted most first",
+        )
+    for index, delegate in enumerate(engine.delegate):
+        if not delegate.path:
+            key = f"{where}: engine.delegate[{index}].path"
+            raise EdgewardError(Code.CONFIG_VALUE, "expected a path", where=key)
+
+
+def _check_cpus(cpus: tuple[int, ...], key: str) -> None:
+    # Of those that the machine is made with: one that is switched off today must not keep the agent down.
+    built_in = os.sysconf("SC_NPROCESSORS_CONF")
+    for cpu in cpus:
+        if cpu >= built_in:
+            raise EdgewardError(
+                Code.CONFIG_VALUE,
+                f"this machine has no CPU {cpu}",
+                where=key,
+                remedy=f"use numbers from 0 to {built_in - 1}",
+            )
+    if len(set(cpus)) != len(cpus):
+        raise EdgewardError(
+            Code.CONFIG_VALUE, "a CPU stands there twice", where=key, remedy="name each CPU once"
+        )
+
+
+def _check_tiling(tiling: Tiling, key: str) -> None:
+    if tiling.columns * tiling.rows < 2:
+        raise EdgewardError(
+            Code.CONFIG_VALUE,
+            "a single tile is the whole picture",
+            where=key,
+            remedy="set columns or rows to 2 or more, or leave the table out",
+        )
 
 
 def _check_stream(stream: Stream, key: str) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
 def to_toml(document: dict[str, Any]) -> str:
@@ -18,9 +21,9 @@ def _table(table: dict[str, Any], path: str, *, opening: str) -> Iterator[str]:
     nested = {name: value for name, value in table.items() if _is_nested(value)}
     for name, value in table.items():
         if name not in nested and value is not None:
-            yield f"{name} = {_value(value)}"
+            yield f"{_key(name)} = {_value(value)}"
     for name, value in nested.items():
-        inner = f"{path}.{name}" if path else name
+        inner = f"{path}.{_key(name)}" if path else _key(name)
         if isinstance(value, dict):
             yield ""
             yield from _table(value, inner, opening=f"[{inner}]")
@@ -34,6 +37,10 @@ def _is_nested(value: Any) -> bool:
     return isinstance(value, dict) or (
         isinstance(value, list | tuple) and bool(value) and all(isinstance(item, dict) for item in value)
     )
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.match(name) else _value(name)
 
 
 def _value(value: Any) -> str:

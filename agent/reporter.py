@@ -15,6 +15,7 @@ from agent.health.monitor import HealthMonitor
 from agent.health.view import LinkFacts, PipelineFacts, StreamFacts, View
 from agent.link import messages
 from agent.link.clock import WallClock
+from agent.link.event import event, nothing_found
 from agent.link.session import Session
 from agent.link.topics import Topics
 from agent.workers.pipeline import Pipeline
@@ -62,25 +63,9 @@ class Reporter:
         if watch.failing:
             self.poke()
         config = pipeline.config
-        if config.publish == "nonempty" and result.status == "detections" and not result.detections:
+        if config.publish == "nonempty" and result.status == "detections" and nothing_found(result):
             return
-        body = messages.Detections(
-            pipeline=config.name,
-            stream=result.stream,
-            session=result.session,
-            frame=result.frame,
-            pts_s=result.pts_s,
-            arrived_ns=result.arrived_ns,
-            latency_ms=round((now_ns - result.arrived_ns) / 1e6, 3),
-            width=result.width,
-            height=result.height,
-            status=result.status,
-            why=result.why,
-            detections=tuple(
-                messages.Detected(label=item.label, score=item.score, box=item.box)
-                for item in result.detections
-            ),
-        )
+        body = event(config.name, result, now_ns)
         self._session.publish(self._topics.detections(config.name), body, kind="event")
 
     async def run_health(self) -> None:

@@ -5,116 +5,187 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import os
 import platform
-import statistics
+import re
 import sys
 import tempfile
+from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import footage, models, pipeline, postprocess, preprocess
+from bench import footage, models, page, pipeline, postprocess, preprocess
 from bench.measure import Ratio
+from bench.models import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "bench"
+RESULTS = ROOT / "bench" / "results"
+PARTS = ("preprocess", "postprocess", "pipeline")
+LIBRARIES = ("onnxruntime", "av", "opencv-python-headless", "openvino", "numpy")
+KERNEL_ROUNDS, PIPELINE_ROUNDS = 31, 15
+QUICK_KERNEL_ROUNDS, QUICK_PIPELINE_ROUNDS = 9, 3
+
+EPILOG = """\
+examples:
+  script/bench                      everything, under 15 minutes on two cores
+  script/bench --save               the same, kept: bench/results/, docs/benchmarks.md
+  script/bench --quick              fewer rounds, to see a trend
+  script/bench --only pipeline --codec h264 --model fastestdet --peer openvino --rounds 5
+"""
+
+
+@dataclass
+class Record:
+    """What the run found so far; printed line by line, written as JSON at the end."""
+
+    document: dict[str, Any] = field(default_factory=dict)
+
+    def ratio(self, name: str, ratio: Ratio, comment: str = "") -> None:
+        """A ratio with its spread."""
+        figures = {"median": ratio.median, "low": ratio.low, "high": ratio.high}
+        self.document["ratios"][name] = {key: round(value, 4) for key, value in figures.items()}
+        print(f"    {name:52} {ratio}  {comment}".rstrip(), flush=True)
+
+    def cpu_ms(self, name: str, milliseconds: float) -> None:
+        """CPU milliseconds of one call, or of one frame."""
+        self.document["cpu_ms"][name] = round(milliseconds, 4)
+        print(f"  {name}: {milliseconds:.3f} ms", flush=True)
 
 
 def main() -> int:
     """Command line; see ``--help``."""
-    parser = argparse.ArgumentParser(
-        prog="script/bench",
-        description=__doc__,
-        epilog="examples:\n  script/bench --json bench.json    everything, about 10 minutes on two cores\n"
-        "  script/bench --quick              fewer rounds, to see a trend",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: wider spread")
-    parser.add_argument("--only", choices=("preprocess", "postprocess", "pipeline"), help="one part of it")
+    parser = _parser()
     options = parser.parse_args()
-    document: dict[str, Any] = {
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "machine": {"cpu": _cpu(), "arch": platform.machine(), "python": platform.python_version()},
-        "ratios": {},
-        "cpu_ms": {},
-    }
-    kernel_rounds, pipeline_rounds = (9, 3) if options.quick else (31, 15)
-    if options.only in {None, "preprocess"}:
-        _preprocess(document, kernel_rounds)
-    if options.only in {None, "postprocess"}:
-        _postprocess(document, kernel_rounds)
-    if options.only in {None, "pipeline"}:
-        _pipeline(document, pipeline_rounds)
+    partly = options.only or options.codec or options.model or options.peer
+    if options.save and (partly or options.quick):
+        parser.error("--save keeps a whole run only")
+    record = Record(
+        {
+            "date": dt.datetime.now(dt.UTC).date().isoformat(),
+            "machine": _machine(),
+            "versions": _versions(),
+            "ratios": {},
+            "cpu_ms": {},
+            "left_out": {},
+        }
+    )
+    parts = options.only or PARTS
+    kernel_rounds = options.rounds or (QUICK_KERNEL_ROUNDS if options.quick else KERNEL_ROUNDS)
+    if "preprocess" in parts:
+        _preprocess(record, kernel_rounds)
+    if "postprocess" in parts:
+        _postprocess(record, kernel_rounds)
+    if "pipeline" in parts:
+        rounds = options.rounds or (QUICK_PIPELINE_ROUNDS if options.quick else PIPELINE_ROUNDS)
+        _pipeline(record, rounds, options)
+    text = json.dumps(record.document, indent=2) + "\n"
     if options.json:
-        options.json.write_text(json.dumps(document, indent=2) + "\n")
+        options.json.write_text(text)
+    if options.save:
+        _result_file(record.document).write_text(text)
+        page.PAGE.write_text(page.render(record.document))
     return 0
 
 
-def _preprocess(document: dict[str, Any], rounds: int) -> None:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="script/bench",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument("--save", action="store_true", help="keep the figures: bench/results/, docs/")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: wider spread")
+    parser.add_argument("--rounds", type=int, metavar="N", help="so many rounds of everything")
+    parser.add_argument("--only", action="append", choices=PARTS, help="this part; may be given again")
+    parser.add_argument("--codec", action="append", choices=tuple(footage.CODECS), help="this codec only")
+    parser.add_argument("--model", action="append", choices=tuple(models.MODELS), help="this model only")
+    parser.add_argument("--peer", action="append", choices=tuple(pipeline.PEERS), help="this peer only")
+    return parser
+
+
+def _preprocess(record: Record, rounds: int) -> None:
     print("preprocess 1080p to letterboxed float32 NCHW, one thread; above 1: so many times faster")
     picture = footage.i420()
     for size in (416, 640):
         result = preprocess.run(picture, size, rounds)
         for name in result.seconds:
-            document["cpu_ms"][f"preprocess {name} {size}"] = round(result.median_ms(name), 3)
-        print(f"  {size}: native {result.median_ms('native'):.3f} ms")
-        _note(document, f"preprocess_vs_opencv_{size}", result.ratio("opencv colour first", "native"))
-        _note(document, f"preprocess_vs_opencv_planes_{size}", result.ratio("opencv planes first", "native"))
-        _note(
-            document, f"preprocess_vs_memory_{size}", result.ratio("native", "memory"), "below 1: less than"
-        )
-        _note(document, f"preprocess_nv12_vs_i420_{size}", result.ratio("native nv12", "native"))
+            record.cpu_ms(f"preprocess {name} {size}", result.median_ms(name))
+        record.ratio(f"preprocess_vs_opencv_{size}", result.ratio("opencv colour first", "native"))
+        record.ratio(f"preprocess_vs_opencv_planes_{size}", result.ratio("opencv planes first", "native"))
+        record.ratio(f"preprocess_vs_memory_{size}", result.ratio("native", "memory"), "below 1: less than")
+        record.ratio(f"preprocess_nv12_vs_i420_{size}", result.ratio("native nv12", "native"), "of its time")
 
 
-def _postprocess(document: dict[str, Any], rounds: int) -> None:
+def _postprocess(record: Record, rounds: int) -> None:
     print("YOLOX decode and NMS; above 1: so many times faster than NumPy and OpenCV")
     for size, rows in ((416, 3549), (640, 8400)):
         result = postprocess.run(size, rounds)
-        print(f"  {rows}x85: native {result.median_ms('native'):.3f} ms")
-        document["cpu_ms"][f"postprocess {rows}"] = round(result.median_ms("native"), 4)
-        _note(document, f"postprocess_vs_numpy_{rows}", result.ratio("numpy", "native"))
+        for name in result.seconds:
+            record.cpu_ms(f"postprocess {name} {rows}", result.median_ms(name))
+        record.ratio(f"postprocess_vs_numpy_{rows}", result.ratio("numpy", "native"))
 
 
-def _pipeline(document: dict[str, Any], rounds: int) -> None:
+def _pipeline(record: Record, rounds: int, options: argparse.Namespace) -> None:
     data = models.test_data()
     if data is None:
-        print("pipeline: left out, yolox_nano.onnx is not here; set EDGEWARD_TEST_DATA to its folder")
+        record.document["left_out"]["pipeline"] = "no real models: set EDGEWARD_TEST_DATA to their folder"
+        print(f"pipeline: left out, {record.document['left_out']['pipeline']}")
         return
-    print(f"pipeline, yolox_nano, 1080p, {footage.FRAMES} frames, CPU per frame; {rounds} rounds")
+    peers = []
+    for peer in options.peer or pipeline.PEERS:
+        if why := pipeline.missing(peer):
+            record.document["left_out"][peer] = why
+            print(f"{peer}: left out, {why}")
+        else:
+            peers.append(peer)
+    record.document |= {"rounds": rounds, "frames": footage.BENCH_FRAMES, "detections": {}}
+    print(
+        f"pipeline, 1080p, CPU of a frame; {rounds} rounds of {footage.BENCH_FRAMES} frames; below 1 is good"
+    )
     files = footage.make(CACHE)
-    with tempfile.TemporaryDirectory(prefix="edgeward-bench-") as work:
-        model = models.yolox_nano(data, Path(work))
-        for codec, video in files.items():
-            result, shares = pipeline.run(video, model, footage.FRAMES, rounds)
-            for name in result.seconds:
-                milliseconds = result.median_ms(name, per=footage.FRAMES)
-                document["cpu_ms"][f"pipeline {codec} {name}"] = round(milliseconds, 3)
-                print(f"  {codec} {name}: {milliseconds:.2f} ms")
-            own = sorted(share.own for share in shares)
-            _note(
-                document,
-                f"own_share_{codec}",
-                Ratio(statistics.median(own), own[0], own[-1]),
-                "of all CPU is neither decode nor engine",
-            )
-            stages = {
-                stage: round(statistics.median(share.cpu_ms[stage] for share in shares), 3)
-                for stage in shares[0].cpu_ms
-            }
-            document["cpu_ms"][f"stages {codec}"] = stages
-            print(f"    stages, ms: {stages}")
-            _note(document, f"pipeline_vs_script_{codec}", result.ratio("edgeward", "opencv script"))
-            _note(document, f"pipeline_vs_floor_{codec}", result.ratio("edgeward", "floor"))
-            _note(document, f"script_vs_floor_{codec}", result.ratio("opencv script", "floor"))
+    for name in options.model or models.MODELS:
+        with tempfile.TemporaryDirectory(prefix="edgeward-bench-") as work:
+            model = models.bundle(name, data, Path(work))
+            for codec in options.codec or files:
+                found = pipeline.run(files[codec], model, footage.BENCH_FRAMES, rounds, peers)
+                _note_pipeline(record, found, f"{codec}_{name}", peers)
 
 
-def _note(document: dict[str, Any], name: str, ratio: Ratio, comment: str = "") -> None:
-    document["ratios"][name] = {
-        "median": round(ratio.median, 4),
-        "low": round(ratio.low, 4),
-        "high": round(ratio.high, 4),
+def _note_pipeline(record: Record, found: pipeline.Outcome, key: str, peers: list[str]) -> None:
+    codec, _, name = key.partition("_")
+    print(f" {name}, {codec}")
+    for contender in found.rounds.seconds:
+        milliseconds = found.rounds.median_ms(contender, per=footage.BENCH_FRAMES)
+        record.cpu_ms(f"pipeline {contender} {codec} {name}", milliseconds)
+    stages = {stage: round(milliseconds, 3) for stage, milliseconds in found.stages().items()}
+    record.document["cpu_ms"][f"stages {codec} {name}"] = stages
+    record.document["detections"][key] = dict(found.detections)
+    print(f"    stages, ms: {stages}\n    detections: {dict(found.detections)}")
+    record.ratio(f"own_share_{key}", found.own_share(), "of all CPU is neither decode nor engine")
+    record.ratio(f"pipeline_vs_floor_{key}", found.rounds.ratio("edgeward", "floor"))
+    for peer in peers:
+        record.ratio(f"pipeline_vs_peer_{peer}_{key}", found.rounds.ratio("edgeward", peer))
+    for peer in peers:
+        record.ratio(f"peer_vs_floor_{peer}_{key}", found.rounds.ratio(peer, "floor"))
+
+
+def _result_file(document: dict[str, Any]) -> Path:
+    """One file a day and machine; a later run of the day replaces it."""
+    machine = document["machine"]
+    cpu = re.sub(r"[^a-z0-9]+", "-", machine["cpu"].lower()).strip("-")
+    return RESULTS / f"{document['date']}-{cpu}-{machine['cpus']}-cores.json"
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "cpu": _cpu(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "arch": platform.machine(),
+        "python": platform.python_version(),
     }
-    print(f"    {name:34} {ratio}  {comment}".rstrip(), flush=True)
 
 
 def _cpu() -> str:
@@ -122,6 +193,17 @@ def _cpu() -> str:
         if line.startswith(("model name", "Model")):
             return line.split(":", 1)[1].strip()
     return platform.processor()
+
+
+def _versions() -> dict[str, str]:
+    """Of the libraries that were measured, those that are installed."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 if __name__ == "__main__":

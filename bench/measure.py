@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -14,6 +14,13 @@ class Ratio:
     median: float
     low: float
     high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Ratio:
+        """Of one value a round."""
+        ordered = sorted(values)
+        tenth = len(ordered) // 10
+        return cls(statistics.median(ordered), ordered[tenth], ordered[-1 - tenth])
 
     def __str__(self) -> str:
         return f"{self.median:6.2f}  ({self.low:.2f} .. {self.high:.2f})"
@@ -31,10 +38,7 @@ class Rounds:
 
     def ratio(self, over: str, under: str) -> Ratio:
         """``over / under``, from the pairs of each round."""
-        ratios = sorted(a / b for a, b in zip(self.seconds[over], self.seconds[under], strict=True))
-        return Ratio(
-            statistics.median(ratios), ratios[len(ratios) // 10], ratios[len(ratios) - 1 - len(ratios) // 10]
-        )
+        return Ratio.of([a / b for a, b in zip(self.seconds[over], self.seconds[under], strict=True)])
 
 
 def interleave(contenders: Mapping[str, Callable[[], float]], rounds: int) -> Rounds:

@@ -6,10 +6,12 @@ import hashlib
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench.pipeline import ROOT, Model
 from runtime.bundle.manifest import MANIFEST_NAME
+
+ROOT = Path(__file__).resolve().parent.parent
 
 YOLOX = """
 [bundle]
@@ -33,6 +35,45 @@ order = "bgr"
 decoder = "yolox"
 """
 
+FASTESTDET = """
+[bundle]
+name = "fastestdet"
+version = "1.0.0"
+release_counter = 1
+labels_file = "coco.names"
+
+[[variant]]
+id = "onnx-float32"
+engine = "onnxruntime"
+file = "model.onnx"
+input = [{ name = "input.1", dtype = "float32", shape = [1, 3, 352, 352] }]
+output = [{ name = "758", dtype = "float32", shape = [1, 85, 22, 22] }]
+
+[preprocess]
+fit = "stretch"
+order = "bgr"
+scale = 0.00392156862745098
+
+[postprocess]
+decoder = "fastestdet"
+"""
+
+# Name, the author's manifest, the file among the real models.
+MODELS = {
+    "yolox_nano": (YOLOX, "yolox_nano.onnx"),
+    "fastestdet": (FASTESTDET, "FastestDet.onnx"),
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A verified bundle folder, and the bare model file for those that know no bundles."""
+
+    name: str
+    folder: Path
+    manifest_sha256: str
+    file: Path
+
 
 def test_data() -> Path | None:
     """The folder of real models, if this machine has it."""
@@ -41,22 +82,25 @@ def test_data() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def yolox_nano(data: Path, work: Path) -> Model:
-    """yolox_nano, packed and signed into a bundle folder below ``work``."""
+def bundle(name: str, data: Path, work: Path) -> Model:
+    """One of ``MODELS``, packed, signed and verified into a bundle folder below ``work``."""
+    manifest, file = MODELS[name]
     author = work / "author"
     author.mkdir(parents=True)
-    (author / "bundle.toml").write_text(YOLOX)
-    for name, original in (("model.onnx", "yolox_nano.onnx"), ("coco.names", "coco.names")):
-        (author / name).write_bytes((data / "models" / original).read_bytes())
-    key, bundle, folder = work / "key", work / "model.ewb", work / "bundle"
+    (author / "bundle.toml").write_text(manifest)
+    for target, original in (("model.onnx", file), ("coco.names", "coco.names")):
+        (author / target).write_bytes((data / "models" / original).read_bytes())
+    key, packed, folder = work / "key", work / "model.ewb", work / "bundle"
     _edgeward("keys", "generate", "--out", str(key))
-    _edgeward("bundle", "pack", str(author), "--out", str(bundle))
-    _edgeward("bundle", "sign", str(bundle), "--key", f"{key}.key")
-    _edgeward("bundle", "unpack", str(bundle), "--key", f"{key}.pub", "--out", str(folder))
+    _edgeward("bundle", "pack", str(author), "--out", str(packed))
+    _edgeward("bundle", "sign", str(packed), "--key", f"{key}.key")
+    _edgeward("bundle", "unpack", str(packed), "--key", f"{key}.pub", "--out", str(folder))
     digest = hashlib.sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest()
-    return Model(folder, digest, author / "model.onnx", 416)
+    return Model(name, folder, digest, author / "model.onnx")
 
 
 def _edgeward(*arguments: str) -> None:
     command = [sys.executable, "-m", "agent.cli.main", *arguments]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"edgeward {' '.join(arguments)}: {done.stderr}")

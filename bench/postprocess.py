@@ -35,7 +35,7 @@ def run(size: int, rounds: int) -> Rounds:
     usual = opencv_way.YoloxDecode(size)
 
     def ours() -> Array:
-        return native.decode_yolox(
+        boxes, _, broken = native.decode_yolox(
             output,
             input_width=size,
             input_height=size,
@@ -44,6 +44,8 @@ def run(size: int, rounds: int) -> Rounds:
             frame_width=1 << 20,
             frame_height=1 << 20,
         )
+        assert broken == 0
+        return boxes
 
     boxes, scores, classes = usual(output, THRESHOLD, IOU)
     found = ours()

@@ -7,10 +7,35 @@ the GIL while it works. Which instruction set is used is decided at run time; `s
 from native._core import (
     Preprocess,
     available_simd,
+    decode_corners,
+    decode_dfl,
+    decode_fastestdet,
+    decode_rows,
+    decode_ssd,
+    decode_yolov5,
+    decode_yolov5_heads,
+    decode_yolov8,
     decode_yolox,
-    decode_yolox_counted,
+    decode_yunet,
     set_simd,
     simd,
+    top_k,
 )
 
-__all__ = ["Preprocess", "available_simd", "decode_yolox", "decode_yolox_counted", "set_simd", "simd"]
+__all__ = [
+    "Preprocess",
+    "available_simd",
+    "decode_corners",
+    "decode_dfl",
+    "decode_fastestdet",
+    "decode_rows",
+    "decode_ssd",
+    "decode_yolov5",
+    "decode_yolov5_heads",
+    "decode_yolov8",
+    "decode_yolox",
+    "decode_yunet",
+    "set_simd",
+    "simd",
+    "top_k",
+]

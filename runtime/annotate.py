@@ -1,4 +1,4 @@
-"""Write what the model saw: the pictures with their boxes, as an MP4 (extra ``[annotate]``)."""
+"""Write what the model saw: the pictures with what was found in them, as an MP4 (extra ``[annotate]``)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from runtime.engine import Array
 from runtime.errors import Code, EdgewardError, from_os_error
 from runtime.ipc import Result
 from runtime.source.frame import Frame, Picture
+from runtime.vision.drawing import Drawing
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 _TIME_BASE = Fraction(1, 90000)
-_COLOURS = ((80, 220, 80), (240, 160, 40), (60, 180, 250), (250, 80, 200), (60, 60, 240), (220, 220, 60))
 
 
 class Annotator:
@@ -49,17 +49,16 @@ class Annotator:
         self._first_s: float | None = None
         self._last_pts = -1
         self._failed = False
-        self._colours: dict[str, tuple[int, int, int]] = {}
+        self._drawing = Drawing(self._cv2)
 
     def write(self, frame: Frame, result: Result) -> None:
-        """Append one picture with the boxes, labels and scores of ``result``.
+        """Append one picture with everything that ``result`` found in it.
 
         Raises:
             EdgewardError: ``SYSTEM_DISK_FULL`` or another reason why the file cannot grow.
         """
         picture = to_bgr(frame)
-        for detection in result.detections:
-            self._draw(picture, detection.label, detection.score, detection.box)
+        self._drawing.draw(picture, result)
         try:
             video = self._video or self._begin(frame.picture)
             if (video.width, video.height) != (picture.shape[1] & ~1, picture.shape[0] & ~1):
@@ -104,15 +103,6 @@ class Annotator:
             pts = self._last_pts + 3000
         self._last_pts = pts
         return pts
-
-    def _draw(self, picture: Array, label: str, score: float, box: tuple[float, float, float, float]) -> None:
-        cv2 = self._cv2
-        colour = self._colours.setdefault(label, _COLOURS[len(self._colours) % len(_COLOURS)])
-        x1, y1, x2, y2 = (round(edge) for edge in box)
-        thickness = max(1, picture.shape[0] // 360)
-        cv2.rectangle(picture, (x1, y1), (x2, y2), colour, thickness)
-        size = picture.shape[0] / 1000
-        cv2.putText(picture, f"{label} {score:.2f}", (x1, max(12, y1 - 4)), 0, size, colour, thickness)
 
 
 def to_bgr(frame: Frame) -> Array:

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from runtime.errors import Code, EdgewardError
+from runtime.findings import Classified, Detection, Segmentation, Tensor
 
 MAX_FRAME = 4 << 20
 _HEADER = struct.Struct(">I")
@@ -42,19 +43,90 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_frames: int = 0
 
 
+class Delegate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A LiteRT delegate: a shared library of a vendor's, and its options."""
+
+    path: str
+    options: dict[str, str] = {}
+
+
+class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How engines run on this device; from its profile and configuration, never from a bundle.
+
+    Attributes:
+        threads: inside one operator.
+        affinity: CPUs that these threads may use; empty: all that the process may.
+        providers: ways to run it (onnxruntime's execution providers, OpenVINO's devices) in the order in
+            which they are wanted; the first that is there is taken and reported. Empty: the engine's best.
+        provider: the one way to take; that it is missing is an error.
+        delegates: for LiteRT, in their order; one that cannot be loaded is an error.
+        variant: id of the variant to take instead of the first that fits.
+        cache_dir: where engines keep what they compiled, or empty.
+    """
+
+    threads: int = 1
+    affinity: tuple[int, ...] = ()
+    providers: tuple[str, ...] = ()
+    provider: str = ""
+    delegates: tuple[Delegate, ...] = ()
+    variant: str = ""
+    cache_dir: str = ""
+
+
+class Tiling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Look at overlapping tiles of the picture, for objects that would be too small in the whole.
+
+    ``columns`` and ``rows`` of tiles, neighbours share ``overlap`` of a tile's side; ``whole`` looks at the
+    whole picture as well. Boxes of one class from different tiles that overlap by more than ``iou`` of
+    their union, or by more than ``inside`` of the smaller one, are one object.
+    """
+
+    columns: int
+    rows: int
+    overlap: float = 0.2
+    whole: bool = True
+    iou: float = 0.45
+    inside: float = 0.8
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A further model of a cascade: it looks at the crop of each detection of the first.
+
+    Only detections of ``labels`` (all when empty) with at least ``min_score`` whose box is at least
+    ``min_size`` source pixels wide and high; the box grown by ``grow`` of its size on each side; the best
+    ``max_crops`` of a frame.
+    """
+
+    name: str
+    bundle_dir: str
+    manifest_sha256: str
+    labels: tuple[str, ...] = ()
+    min_score: float = 0.0
+    min_size: int = 8
+    grow: float = 0.0
+    max_crops: int = 16
+    score_threshold: float | None = None
+    engine: EngineOptions = EngineOptions()
+
+
 class Start(_Message, frozen=True, kw_only=True, tag="start"):
     """Agent to worker, first of all: load this bundle and run these streams.
 
     ``manifest_sha256`` is what the agent's verifier found signed; the worker loads nothing that does
-    not hash to it and to the digests in it. ``annotate`` names a video file to write, or is empty.
+    not hash to it and to the digests in it. ``max_batch``: of pictures that wait, at most so many go into
+    one inference where the model allows it and measuring shows that it gains. ``annotate`` names a video
+    file to write, or is empty.
     """
 
     pipeline: str
     bundle_dir: str
     manifest_sha256: str
     streams: tuple[StreamSpec, ...]
-    threads: int = 1
+    engine: EngineOptions = EngineOptions()
     score_threshold: float | None = None
+    tiling: Tiling | None = None
+    stages: tuple[Stage, ...] = ()
+    max_batch: int = 8
     annotate: str = ""
 
 
@@ -62,15 +134,30 @@ class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
     """Agent to worker: end in order, flush, answer with ``Stopped``."""
 
 
+class Loaded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What really runs a model: the variant that was taken, its engine and provider."""
+
+    variant: str = ""
+    engine: str
+    provider: str
+
+
 class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
-    """Worker to agent: the model is loaded, frames may come."""
+    """Worker to agent: the models are loaded, frames may come. ``stages`` are those of a cascade, by name.
+
+    ``batch``: frames are taken at most so many at a time.
+    """
 
     bundle: str
     version: str
+    variant: str = ""
     engine: str
     provider: str
     load_ms: float
     labels: tuple[str, ...]
+    task: str = "detection"
+    batch: int = 1
+    stages: dict[str, Loaded] = {}
 
 
 class StreamChanged(_Message, frozen=True, kw_only=True, tag="stream"):
@@ -90,21 +177,14 @@ class StreamChanged(_Message, frozen=True, kw_only=True, tag="stream"):
     retry_in_s: float = 0.0
 
 
-class Detection(msgspec.Struct, frozen=True, array_like=True):
-    """One object: class label, score 0..1, box ``x1, y1, x2, y2`` in pixels of the source picture."""
-
-    label: str
-    score: float
-    box: tuple[float, float, float, float]
-
-
 class Result(_Message, frozen=True, kw_only=True, tag="result"):
     """Worker to agent: what became of one frame that was taken for inference.
 
-    ``status`` is one of three different things: ``detections`` (perhaps none), ``skipped`` (why) or
-    ``failed`` (why). ``frame`` counts decoded frames of this connection from 0, dropped ones included,
-    ``session`` counts the connections. ``pts_s`` is the stream's own presentation time in seconds.
-    ``arrived_ns`` is when the frame's data was read from the source, ``done_ns`` when the result stood.
+    ``status`` is one of three different things: ``detections`` (what the model's task gives, perhaps
+    nothing), ``skipped`` (why) or ``failed`` (why). ``frame`` counts decoded frames of this connection
+    from 0, dropped ones included, ``session`` counts the connections. ``pts_s`` is the stream's own
+    presentation time in seconds. ``arrived_ns`` is when the frame's data was read from the source,
+    ``done_ns`` when the result stood.
     """
 
     stream: str
@@ -116,8 +196,12 @@ class Result(_Message, frozen=True, kw_only=True, tag="result"):
     width: int
     height: int
     status: Literal["detections", "skipped", "failed"] = "detections"
-    detections: tuple[Detection, ...] = ()
     why: str = ""
+    detections: tuple[Detection, ...] = ()
+    classes: tuple[Classified, ...] = ()
+    segmentation: Segmentation | None = None
+    embedding: tuple[float, ...] = ()
+    tensors: tuple[Tensor, ...] = ()
 
 
 class StreamCounters(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,11 +219,18 @@ class StreamCounters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics(_Message, frozen=True, kw_only=True, tag="metrics"):
-    """Worker to agent, each second, also the sign of life. ``cpu_s`` by stage is thread CPU time."""
+    """Worker to agent, each second, also the sign of life.
+
+    ``cpu_s`` is thread CPU time by stage since the start: ``decode`` (all streams), ``preprocess``,
+    ``infer``, ``postprocess``, ``publish``; ``process`` is that of the whole process, all threads.
+    ``wall_s`` is wall time of the same stages, without the wait for a camera. A cascade's stage adds to
+    ``preprocess``, ``infer`` and ``postprocess``.
+    """
 
     mono_ns: int
     streams: dict[str, StreamCounters]
     cpu_s: dict[str, float]
+    wall_s: dict[str, float] = {}
     rss_mb: float
 
 
@@ -160,6 +251,13 @@ class Stopped(_Message, frozen=True, kw_only=True, tag="stopped"):
 
 ToWorker = Start | Stop
 FromWorker = Ready | StreamChanged | Result | Metrics | Fatal | Stopped
+
+
+def failed(result: Result, why: str) -> Result:
+    """The same frame, of which nothing is known but why."""
+    kept = ("stream", "session", "frame", "pts_s", "arrived_ns", "done_ns", "width", "height")
+    return Result(**{name: getattr(result, name) for name in kept}, status="failed", why=why)
+
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

@@ -17,7 +17,8 @@ class Mailbox:
     def __init__(self, streams: Iterable[str]) -> None:
         self._slots: dict[str, Frame | None] = dict.fromkeys(streams)
         self._open = set(self._slots)
-        self._current = ""
+        self._waiting = 0
+        self._current: frozenset[str] = frozenset()
         self._closed = False
         self._changed = threading.Condition()
 
@@ -26,6 +27,7 @@ class Mailbox:
         with self._changed:
             replaced = self._slots[stream]
             self._slots[stream] = frame
+            self._waiting += replaced is None
             self._changed.notify_all()
             return replaced
 
@@ -39,7 +41,7 @@ class Mailbox:
         """Wait until the stream's last frame has been taken *and* worked on."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or (self._slots[stream] is None and self._current != stream)
+                lambda: self._closed or (self._slots[stream] is None and stream not in self._current)
             )
 
     def finish(self, stream: str) -> None:
@@ -48,26 +50,31 @@ class Mailbox:
             self._open.discard(stream)
             self._changed.notify_all()
 
-    def take(self) -> tuple[str, Frame] | None:
-        """The next frame, by turns; None when every stream has finished or the box was closed.
+    def take(self, most: int = 1) -> list[tuple[str, Frame]]:
+        """The next frames, by turns, at most ``most`` and one a stream.
 
-        A call also says that the frame taken before has been worked on.
+        Waits for one frame and not for more. Empty when every stream has finished or the box was closed.
+        A call also says that the frames taken before have been worked on.
         """
         with self._changed:
-            self._current = ""
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._closed or not self._open or any(self._slots.values()))
+            if self._current:
+                self._current = frozenset()
+                self._changed.notify_all()
+            self._changed.wait_for(lambda: self._closed or not self._open or self._waiting)
             if self._closed:
-                return None
-            for stream, frame in self._slots.items():
-                if frame is not None:
+                return []
+            taken: list[tuple[str, Frame]] = []
+            for stream, frame in list(self._slots.items()):
+                if frame is not None and len(taken) < most:
                     # To the end of the order: dicts keep insertion order.
                     del self._slots[stream]
                     self._slots[stream] = None
-                    self._current = stream
-                    self._changed.notify_all()
-                    return stream, frame
-            return None
+                    self._waiting -= 1
+                    taken.append((stream, frame))
+            self._current = frozenset(stream for stream, _ in taken)
+            if taken:
+                self._changed.notify_all()
+            return taken
 
     def close(self) -> None:
         """Let every waiting thread go; frames that wait are dropped."""

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from runtime import engine
 from runtime.bundle.check import parse_manifest
-from runtime.bundle.manifest import MANIFEST_NAME, Manifest, Variant
-from runtime.engine import Engine
+from runtime.bundle.decoders import Postprocess
+from runtime.bundle.manifest import MANIFEST_NAME, Manifest, Preprocess, Variant
+from runtime.engine import Engine, ModelFiles
 from runtime.errors import Code, EdgewardError, from_os_error
+from runtime.ipc import EngineOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +23,29 @@ class Model:
     manifest: Manifest
     variant: Variant
     engine: Engine
+    folder: Path
     load_ms: float
 
+    @property
+    def preprocess(self) -> Preprocess:
+        """The variant's own, else the manifest's."""
+        return self.variant.preprocess or self.manifest.preprocess
 
-def load(folder: Path, manifest_sha256: str, *, threads: int) -> Model:
+    @property
+    def postprocess(self) -> Postprocess:
+        """The variant's own, else the manifest's."""
+        return self.variant.postprocess or self.manifest.postprocess
+
+    def read(self, path: str) -> bytes:
+        """A file of the bundle, as it was signed.
+
+        Raises:
+            EdgewardError: ``BUNDLE_DIGEST`` when it is another one, ``BUNDLE_UNREADABLE``.
+        """
+        return _read(self.folder / path, self.manifest.file(path).sha256)
+
+
+def load(folder: Path, manifest_sha256: str, options: EngineOptions) -> Model:
     """Load the bundle in ``folder``, whose manifest the agent found signed with that digest.
 
     Every byte that is used is hashed in memory first, and what was hashed is what is loaded: a file
@@ -37,11 +58,17 @@ def load(folder: Path, manifest_sha256: str, *, threads: int) -> Model:
     manifest_path = folder / MANIFEST_NAME
     text = _read(manifest_path, manifest_sha256)
     manifest = parse_manifest(text, where=str(manifest_path))
-    variant = engine.choose(manifest, where=manifest.name)
-    model_path = folder / variant.file
-    model = _read(model_path, manifest.file(variant.file).sha256)
-    loaded = engine.load(variant, model, threads=threads, where=f"{manifest.name}: {variant.file}")
-    return Model(manifest, variant, loaded, (time.monotonic() - started) * 1e3)
+    variant = engine.choose(manifest, options, where=manifest.name)
+    digest = manifest.file(variant.file).sha256
+    weights = b""
+    if variant.weights:
+        weights_digest = manifest.file(variant.weights).sha256
+        weights = _read(folder / variant.weights, weights_digest)
+        digest = hashlib.sha256((digest + weights_digest).encode("ascii")).hexdigest()
+    model = _read(folder / variant.file, manifest.file(variant.file).sha256)
+    files = ModelFiles(model, weights, digest)
+    loaded = engine.load(variant, files, options, where=f"{manifest.name}: {variant.file}")
+    return Model(manifest, variant, loaded, folder, (time.monotonic() - started) * 1e3)
 
 
 def _read(path: Path, sha256: str) -> bytes:

@@ -1,22 +1,24 @@
-"""The way of a frame, top to bottom: preprocess, engine, decode of the outputs, result."""
+"""The way of a frame, top to bottom: tiles, the model, the cascade, result."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 
+from runtime.cascade import Cascade
 from runtime.errors import Code, EdgewardError
-from runtime.ipc import Detection, Result
-from runtime.model import Model
+from runtime.findings import Findings
+from runtime.inference import Found, Inference, View
+from runtime.ipc import Result
 from runtime.source.frame import Frame, Picture
-from runtime.vision.postprocess import YoloxDecoder
-from runtime.vision.preprocess import Preprocessor
+from runtime.stages import StageClock
+from runtime.tiling import Tiles
 
+_SIDE = 64
 _GREY = Frame(
-    picture=Picture("i420", 2, 2, "bt601", full_range=False),
-    planes=(bytes([128]) * 4, bytes([128]), bytes([128])),
-    strides=(2, 1, 1),
+    picture=Picture("i420", _SIDE, _SIDE, "bt601", full_range=False),
+    planes=(bytes([128]) * _SIDE**2, bytes([128]) * (_SIDE // 2) ** 2, bytes([128]) * (_SIDE // 2) ** 2),
+    strides=(_SIDE, _SIDE // 2, _SIDE // 2),
     index=0,
     session=0,
     pts_s=None,
@@ -25,34 +27,42 @@ _GREY = Frame(
 
 
 class Pipeline:
-    """One model and what surrounds it. Not thread-safe: one inference thread owns it.
+    """A model and what stands around it. Not thread-safe: one inference thread owns it.
 
     Args:
-        model: loaded; its buffers are used in place.
-        score_threshold: 0..1, instead of the manifest's, or None.
+        inference: the first model.
+        clock: the one that its models tell what they cost.
+        tiles: look at tiles of the picture, or None.
+        cascade: further models, or None.
+
+    Raises:
+        EdgewardError: ``BUNDLE_UNSUPPORTED`` when tiles or stages are asked of a model that has no boxes.
     """
 
-    def __init__(self, model: Model, *, score_threshold: float | None = None) -> None:
-        manifest = model.manifest
-        self._name = manifest.name
-        if len(model.variant.inputs) != 1:
+    def __init__(
+        self,
+        inference: Inference,
+        clock: StageClock,
+        *,
+        tiles: Tiles | None = None,
+        cascade: Cascade | None = None,
+    ) -> None:
+        self.clock = clock
+        self._inference = inference
+        self._tiles = tiles
+        self._cascade = cascade
+        if tiles is not None and inference.stateful:
             raise EdgewardError(
                 Code.BUNDLE_UNSUPPORTED,
-                f"variant {model.variant.id!r} has {len(model.variant.inputs)} inputs, not one",
-                where=manifest.name,
-                remedy="use a model with one input, the picture",
+                "the model keeps a state for each stream and cannot look at tiles",
+                where=inference.name,
+                remedy="leave out tiling",
             )
-        self._engine = model.engine
-        self._preprocessor = Preprocessor(manifest.preprocess, model.variant.inputs[0], where=manifest.name)
-        self._decoder = YoloxDecoder(
-            manifest.postprocess,
-            manifest.labels,
-            model.engine.outputs[0],
-            self._preprocessor,
-            score_threshold=score_threshold,
-            where=manifest.name,
-        )
-        self.cpu_s = dict.fromkeys(("preprocess", "infer", "postprocess"), 0.0)
+
+    @property
+    def batch(self) -> int:
+        """How many frames are best taken at a time."""
+        return max(1, self._inference.sizes[-1] // (len(self._tiles) if self._tiles else 1))
 
     def warm_up(self) -> None:
         """The whole way once with a grey picture: what cannot work fails here, not frame by frame.
@@ -60,39 +70,66 @@ class Pipeline:
         Raises:
             EdgewardError: what ``process`` would have reported.
         """
-        self._frame_to_detections(_GREY)
+        for found in self._look([("", _GREY)]):
+            if isinstance(found, EdgewardError):
+                raise found
+        if self._cascade is not None:
+            self._cascade.warm_up(_GREY)
 
-    def process(self, frame: Frame, stream: str) -> Result:
-        """The result of one frame; a failure of the engine is a result that says so, never silence."""
+    def process(self, items: Sequence[tuple[str, Frame]]) -> list[Result]:
+        """The result of each frame (its stream's name beside it), in their order.
+
+        A failure of the engine is a result that says so, never silence.
+        """
+        return [
+            _result(stream, frame, found)
+            for (stream, frame), found in zip(items, self._look(items), strict=True)
+        ]
+
+    def _look(self, items: Sequence[tuple[str, Frame]]) -> list[Found]:
+        if self._tiles is None:
+            found = self._inference.look([View(frame, stream) for stream, frame in items])
+        else:
+            found = self._look_at_tiles(self._tiles, items)
+        if self._cascade is None:
+            return found
+        return [
+            self._look_inside(self._cascade, stream, frame, answer)
+            for (stream, frame), answer in zip(items, found, strict=True)
+        ]
+
+    def _look_at_tiles(self, tiles: Tiles, items: Sequence[tuple[str, Frame]]) -> list[Found]:
+        views = [
+            View(frame, stream, crop)
+            for stream, frame in items
+            for crop in tiles.crops(frame.picture.width, frame.picture.height)
+        ]
+        answers = self._inference.look(views)
+        merged: list[Found] = []
+        for at, (_, frame) in enumerate(items):
+            parts: list[Findings] = []
+            for part in answers[at * len(tiles) : (at + 1) * len(tiles)]:
+                if isinstance(part, EdgewardError):
+                    merged.append(part)  # a tile that was not seen: nobody knows what is in the picture
+                    break
+                parts.append(part)
+            else:
+                merged.append(tiles.merge(parts, frame.picture.width, frame.picture.height))
+        return merged
+
+    @staticmethod
+    def _look_inside(cascade: Cascade, stream: str, frame: Frame, found: Found) -> Found:
+        if isinstance(found, EdgewardError):
+            return found
         try:
-            detections = self._frame_to_detections(frame)
+            return cascade.look_inside(frame, stream, found)
         except EdgewardError as error:
-            return _result(frame, stream, status="failed", why=str(error))
-        return _result(frame, stream, detections=detections)
-
-    def _frame_to_detections(self, frame: Frame) -> tuple[Detection, ...]:
-        try:
-            with self._stage("preprocess"):
-                plan = self._preprocessor.run(frame, self._engine.inputs[0])
-            with self._stage("infer"):
-                self._engine.run()
-            with self._stage("postprocess"):
-                return self._decoder.detections(frame, plan)
-        except ValueError as error:
-            remedy = "correct tensors, preprocess or postprocess in bundle.toml"
-            raise EdgewardError(Code.MODEL_MISMATCH, str(error), where=self._name, remedy=remedy) from error
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        """Attribute the thread's CPU time to a stage: noise of the machine then hits all stages alike."""
-        started = time.thread_time()
-        try:
-            yield
-        finally:
-            self.cpu_s[name] += time.thread_time() - started
+            return error
 
 
-def _result(frame: Frame, stream: str, **outcome: object) -> Result:
+def _result(stream: str, frame: Frame, found: Found) -> Result:
+    failed = isinstance(found, EdgewardError)
+    findings = Findings() if isinstance(found, EdgewardError) else found
     return Result(
         stream=stream,
         session=frame.session,
@@ -102,5 +139,11 @@ def _result(frame: Frame, stream: str, **outcome: object) -> Result:
         done_ns=time.monotonic_ns(),
         width=frame.picture.width,
         height=frame.picture.height,
-        **outcome,  # type: ignore[arg-type]
+        status="failed" if failed else "detections",
+        why=str(found) if failed else "",
+        detections=findings.detections,
+        classes=findings.classes,
+        segmentation=findings.segmentation,
+        embedding=findings.embedding,
+        tensors=findings.tensors,
     )

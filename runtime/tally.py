@@ -16,7 +16,7 @@ class Tally:
         self._lock = threading.Lock()
         self._count: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
-        self._decode_cpu_s = 0.0
+        self._decode_cpu_s = self._decode_wall_s = 0.0
 
     def decoded(self) -> None:
         """A picture came out of the decoder."""
@@ -41,16 +41,23 @@ class Tally:
             self._count["failed" if failed else "results"] += 1
             return self._count["failed"] + self._count["results"]
 
-    def spent_decoding(self, seconds: float) -> None:
-        """Thread CPU time of reading and decoding."""
+    @property
+    def finished_so_far(self) -> int:
+        """How many pictures became results."""
         with self._lock:
-            self._decode_cpu_s += seconds
+            return self._count["failed"] + self._count["results"]
+
+    def spent_decoding(self, cpu_s: float, wall_s: float) -> None:
+        """Thread CPU time of reading and decoding, and wall time of decoding."""
+        with self._lock:
+            self._decode_cpu_s += cpu_s
+            self._decode_wall_s += wall_s
 
     @property
-    def decode_cpu_s(self) -> float:
-        """Thread CPU seconds spent in reading and decoding so far."""
+    def decode_s(self) -> tuple[float, float]:
+        """CPU and wall seconds, as ``spent_decoding`` counts them, so far."""
         with self._lock:
-            return self._decode_cpu_s
+            return self._decode_cpu_s, self._decode_wall_s
 
     def snapshot(self) -> StreamCounters:
         """The counts as they are now."""

@@ -20,11 +20,12 @@ from typing import NoReturn
 
 import psutil
 
-from runtime import ipc, model
+from runtime import ipc
 from runtime.annotate import Annotator
+from runtime.assembly import assemble
 from runtime.errors import Code, EdgewardError
 from runtime.mailbox import Mailbox
-from runtime.pipeline import Pipeline
+from runtime.model import Model
 from runtime.process_limits import die_with
 from runtime.source.frame import Drop, Frame
 from runtime.stream import Stream
@@ -76,27 +77,30 @@ class Worker:
 
     def __init__(self, start: ipc.Start, agent: Agent) -> None:
         self._agent = agent
-        self._model = model.load(Path(start.bundle_dir), start.manifest_sha256, threads=start.threads)
-        self._pipeline = Pipeline(self._model, score_threshold=start.score_threshold)
-        self._pipeline.warm_up()
+        self._assembled = assemble(start)
+        self._pipeline = self._assembled.pipeline
         self._annotator = Annotator(Path(start.annotate)) if start.annotate else None
         self._mailbox = Mailbox(spec.name for spec in start.streams)
         self._streams = {spec.name: Stream(spec, self._mailbox, agent.send) for spec in start.streams}
         self._inference = threading.Thread(target=self._infer, name="inference", daemon=True)
-        self._publish_cpu_s = 0.0
         self._failure: EdgewardError | None = None
 
     def run(self) -> None:
         """Work until all streams have ended or the agent says stop."""
-        manifest = self._model.manifest
+        model = self._assembled.model
+        manifest, runs = model.manifest, _loaded(model)
         self._agent.send(
             ipc.Ready(
                 bundle=manifest.name,
                 version=manifest.version,
-                engine=self._model.variant.engine,
-                provider=self._model.engine.provider,
-                load_ms=self._model.load_ms,
+                variant=runs.variant,
+                engine=runs.engine,
+                provider=runs.provider,
+                load_ms=model.load_ms,
                 labels=manifest.labels,
+                task=manifest.task,
+                batch=self._pipeline.batch,
+                stages={name: _loaded(stage) for name, stage in self._assembled.stages.items()},
             )
         )
         self._inference.start()
@@ -131,42 +135,58 @@ class Worker:
     def _infer(self) -> None:
         """The inference thread: frames in, results out, one after the other."""
         try:
-            while (taken := self._mailbox.take()) is not None:
-                self._work(*taken)
+            while taken := self._mailbox.take(self._pipeline.batch):
+                self._work([item for item in taken if self._wanted(item[0])])
         except EdgewardError as error:
             self._failure = error
 
-    def _work(self, name: str, frame: Frame) -> None:
+    def _wanted(self, name: str) -> bool:
         stream = self._streams[name]
         limit = stream.spec.max_frames
-        counts = stream.tally.snapshot()
-        if limit and counts.results + counts.failed >= limit:
+        if limit and stream.tally.finished_so_far >= limit:
             stream.tally.dropped(Drop.ENDED)
-            return
-        result = self._pipeline.process(frame, name)
-        started = time.thread_time()
-        done = stream.tally.finished(failed=result.status == "failed")
-        self._agent.send(result)
-        self._publish_cpu_s += time.thread_time() - started
-        if self._annotator:
-            self._annotator.write(frame, result)
-        if limit and done >= limit:
-            stream.stop()
+            return False
+        return True
+
+    def _work(self, items: list[tuple[str, Frame]]) -> None:
+        clock = self._pipeline.clock
+        for (name, frame), result in zip(items, self._pipeline.process(items), strict=True):
+            stream = self._streams[name]
+            clock.start()
+            sent = self._publish(result)
+            done = stream.tally.finished(failed=sent.status == "failed")
+            clock.done("publish")
+            if self._annotator:
+                self._annotator.write(frame, sent)
+            if done == stream.spec.max_frames:
+                stream.stop()
+
+    def _publish(self, result: ipc.Result) -> ipc.Result:
+        """Send a result; one that is too large for a message becomes a failure that says so."""
+        try:
+            self._agent.send(result)
+        except EdgewardError as error:
+            result = ipc.failed(result, str(error))
+            self._agent.send(result)
+        return result
 
     def _send_metrics(self) -> None:
-        cpu_s = self._pipeline.cpu_s | {
-            "decode": sum(stream.tally.decode_cpu_s for stream in self._streams.values()),
-            "publish": self._publish_cpu_s,
-            "process": time.process_time(),
-        }
+        clock = self._pipeline.clock
+        tallies = [stream.tally for stream in self._streams.values()]
+        decode_cpu_s, decode_wall_s = map(sum, zip(*(tally.decode_s for tally in tallies), strict=True))
         self._agent.send(
             ipc.Metrics(
                 mono_ns=time.monotonic_ns(),
                 streams={name: stream.tally.snapshot() for name, stream in self._streams.items()},
-                cpu_s=cpu_s,
+                cpu_s={"decode": decode_cpu_s, **clock.cpu_s, "process": time.process_time()},
+                wall_s={"decode": decode_wall_s, **clock.wall_s},
                 rss_mb=psutil.Process().memory_info().rss / 1e6,
             )
         )
+
+
+def _loaded(model: Model) -> ipc.Loaded:
+    return ipc.Loaded(variant=model.variant.id, engine=model.variant.engine, provider=model.engine.provider)
 
 
 def _end_loudly(caught: threading.ExceptHookArgs) -> None:

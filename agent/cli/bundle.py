@@ -126,13 +126,14 @@ def _print(options: argparse.Namespace, document: dict[str, Any], text: str) -> 
 
 def handle_pack(options: argparse.Namespace) -> int:
     """Pack a folder."""
-    from runtime.bundle.check import ENGINES  # noqa: PLC0415 - for this command only
+    from runtime.bundle import plugins  # noqa: PLC0415 - for this command only
     from runtime.bundle.pack import pack  # noqa: PLC0415
 
     manifest = pack(options.folder, options.out, progress=_Progress())
+    engines = plugins.installed(plugins.ENGINES)
     for variant in manifest.variants:
-        if variant.engine not in ENGINES:
-            known = ", ".join(ENGINES)
+        if variant.engine not in engines:
+            known = ", ".join(sorted(engines))
             output.warn(f"variant {variant.id!r}: the engine {variant.engine!r} is not known, only {known}")
     document: dict[str, Any] = {
         "bundle": str(options.out),

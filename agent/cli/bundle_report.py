@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
+    from runtime.bundle.decoders import Decoder
     from runtime.bundle.inspection import Inspected
-    from runtime.bundle.manifest import Manifest, TensorSpec
+    from runtime.bundle.manifest import InputSpec, Manifest, Preprocess, TensorSpec, Variant
 
 _NOT_PROVEN = "nobody vouches for what follows"
 _SIGNATURE = {
@@ -54,10 +55,49 @@ def document(found: Inspected) -> dict[str, Any]:
 
 
 def _tensor(spec: TensorSpec) -> str:
-    return f"{spec.name} {spec.dtype} [{', '.join(map(str, spec.shape))}]"
+    shown = f"{spec.name} {spec.dtype} [{', '.join(map(str, spec.shape))}]"
+    if spec.quantisation is None:
+        return shown
+    return f"{shown}, scale {spec.quantisation.scale:g}, zero point {spec.quantisation.zero_point}"
+
+
+def _input(spec: InputSpec) -> str:
+    numbers = ", ".join(f"{number:g}" for number in spec.value[:4]) + (", ..." if len(spec.value) > 4 else "")
+    feeds = {
+        "picture": "",
+        "value": f", always {numbers}",
+        "state": f", the state from {spec.from_output}, at first {numbers or 'zeros'}",
+        "picture_size": ", the picture's size",
+        "picture_scale": ", the picture's scale",
+    }
+    return _tensor(spec) + feeds[spec.feed]
+
+
+def _part(part: Preprocess | Decoder) -> str:
+    """``yolox, score_threshold 0.35, ...``."""
+    fields = ", ".join(f"{key} {getattr(part, key)}" for key in part.__struct_fields__)
+    tag = part.__struct_config__.tag
+    return ", ".join(filter(None, (str(tag or ""), fields)))
+
+
+def _variant(variant: Variant) -> list[tuple[str, str]]:
+    profiles = f", profiles {', '.join(variant.profiles)}" if variant.profiles else ""
+    arch = ", ".join(variant.arch) or "any processor"
+    weights = f", weights {variant.weights}" if variant.weights else ""
+    sizes = ", ".join(f"{name} {size}" for name, size in variant.dimensions.items())
+    rows = [f"file {variant.file}{weights}"]
+    rows += [f"in   {_input(spec)}" for spec in variant.inputs]
+    rows += [f"out  {_tensor(spec)}" for spec in variant.outputs]
+    rows += [f"with {sizes}"] if sizes else []
+    rows += [f"own preprocess: {_part(variant.preprocess)}"] if variant.preprocess else []
+    rows += [f"own postprocess: {_part(variant.postprocess)}"] if variant.postprocess else []
+    first = ("variant", f"{variant.id}: {variant.engine}, {variant.precision}, {arch}{profiles}")
+    return [first, *(("", row) for row in rows)]
 
 
 def _labels(labels: tuple[str, ...]) -> str:
+    if not labels:
+        return "no labels"
     shown = ", ".join(labels[:8])
     return f"{len(labels)}: {shown}{', ...' if len(labels) > 8 else ''}"
 
@@ -77,15 +117,9 @@ def table(found: Inspected) -> str:
     ]
     rows += [("", f"{e.role:<6} {size(e.size):>9}  {e.sha256[:16]}  {e.path}") for e in manifest.files]
     for variant in manifest.variants:
-        arch = ", ".join(variant.arch) or "any processor"
-        rows.append(("variant", f"{variant.id}: {variant.engine}, {variant.precision}, {arch}"))
-        rows.append(("", f"file {variant.file}"))
-        rows += [("", f"in   {_tensor(spec)}") for spec in variant.inputs]
-        rows += [("", f"out  {_tensor(spec)}") for spec in variant.outputs]
-    for name, part in (("preprocess", manifest.preprocess), ("postprocess", manifest.postprocess)):
-        fields = ", ".join(f"{key} {getattr(part, key)}" for key in part.__struct_fields__)
-        tag = part.__struct_config__.tag
-        rows.append((name, f"{tag}, {fields}" if tag else fields))
+        rows += _variant(variant)
+    rows.append(("preprocess", _part(manifest.preprocess)))
+    rows.append(("postprocess", _part(manifest.postprocess)))
     promised = msgspec.to_builtins(manifest.budgets)
     rows.append(("budgets", ", ".join(f"{key} {value:g}" for key, value in promised.items())))
     return "".join(f"{name:<12} {text}\n" for name, text in rows if text)

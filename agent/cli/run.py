@@ -9,16 +9,19 @@ import json
 import signal
 import sys
 import tempfile
-import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from agent.cli import output
 from agent.cli.run_report import Report
+from agent.cli.run_result import result_line
 from agent.config import Stream
 from agent.trust.ingest import ingest
 from agent.workers.process import WorkerProcess
 from runtime import ipc
+from runtime.bundle.ingested import Ingested
 from runtime.errors import Code, EdgewardError, ExitStatus, from_os_error
 
 EPILOG = """\
@@ -26,10 +29,17 @@ examples:
   edgeward run --bundle belt.ewb --key release.pub --source belt.mp4
   edgeward run --bundle belt.ewb --key release.pub --source rtsp://camera/stream --max-frames 100
   edgeward run --bundle belt.ewb --key release.pub --source belt.mp4 --events out.jsonl --annotate seen.mp4
+  edgeward run --bundle cars.ewb --then plates.ewb --key release.pub --source gate.mp4
+  edgeward run --bundle people.ewb --key release.pub --source square-4k.mp4 --tiles 3x2
 
-Each line of the results is one frame: "detections" (perhaps none), "skipped" or "failed", and why.
+Each line of the results is one frame: "detections" (what was found, perhaps nothing), "skipped" or "failed",
+and why. Data of raw tensors are Base64. What a --then bundle found in the crop of a detection stands there
+under "inside".
 A file is read as fast as the model can, every frame; a camera as it comes, the newest frame first.
 """
+
+
+MOST_TILES = 16
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,6 +60,14 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         metavar="PUB",
         help="a public key that may have signed it; may be given again",
     )
+    parser.add_argument(
+        "--then",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="Y.ewb",
+        help="a bundle that looks at the crops of what the first one found; may be given again",
+    )
     parser.add_argument("--source", required=True, metavar="URL", help="a path, or an rtsp:// or http:// URL")
     parser.add_argument("--username", default="", help="the camera's user name")
     parser.add_argument(
@@ -65,17 +83,42 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument(
         "--max-fps", type=_rate, default=0.0, metavar="N", help="look at N frames a second at most"
     )
+    _add_model_options(parser)
+    parser.add_argument(
+        "--timeout", type=_seconds, default=10.0, metavar="S", help="seconds to wait for the source"
+    )
+    parser.add_argument("--json", action="store_true", help="end with a JSON line that sums up; no progress")
+    parser.set_defaults(handler=handle)
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    """How the model runs."""
     parser.add_argument(
         "--score-threshold", type=_fraction, metavar="S", help="0 to 1, instead of the bundle's"
     )
     parser.add_argument(
         "--threads", type=_threads, default=1, metavar="N", help="threads of the model (default 1)"
     )
+    parser.add_argument("--variant", default="", metavar="ID", help="take this variant of the bundle")
     parser.add_argument(
-        "--timeout", type=_seconds, default=10.0, metavar="S", help="seconds to wait for the source"
+        "--provider",
+        default="",
+        metavar="NAME",
+        help="run the bundle with this provider of its engine, or not at all",
     )
-    parser.add_argument("--json", action="store_true", help="end with a JSON line that sums up; no progress")
-    parser.set_defaults(handler=handle)
+    parser.add_argument(
+        "--tiles",
+        type=_tiles,
+        metavar="COLSxROWS",
+        help="look at so many overlapping tiles and at the whole picture, for small objects",
+    )
+    parser.add_argument(
+        "--tile-overlap",
+        type=_overlap,
+        default=0.2,
+        metavar="S",
+        help="0 to 0.5 of a tile's side that neighbours share (default 0.2)",
+    )
 
 
 def handle(options: argparse.Namespace) -> int:
@@ -99,7 +142,13 @@ class _Run:
 
     async def run(self) -> int:
         options = self._options
-        start = self._start_message(await ingest(options.bundle, options.key, self._scratch))
+        bundles = [
+            await ingest(bundle, options.key, self._scratch) for bundle in (options.bundle, *options.then)
+        ]
+        if not options.json:
+            for bundle in bundles:
+                output.progress(f"bundle {bundle.name} {bundle.version}, signed by {bundle.signed_by[:16]}")
+        start = self._start_message(bundles[0], bundles[1:])
         worker = await WorkerProcess.start(start, on_log=lambda line: output.progress(f"worker: {line}"))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -116,10 +165,8 @@ class _Run:
             raise failure
         return int(ExitStatus.INTERRUPTED if self._stop_asked else ExitStatus.OK)
 
-    def _start_message(self, bundle: Any) -> ipc.Start:
+    def _start_message(self, bundle: Ingested, then: Sequence[Ingested]) -> ipc.Start:
         options = self._options
-        if not options.json:
-            output.progress(f"bundle {bundle.name} {bundle.version}, signed by {bundle.signed_by[:16]}")
         login = Stream(
             name="source",
             url=options.source,
@@ -141,8 +188,14 @@ class _Run:
             bundle_dir=str(bundle.folder),
             manifest_sha256=bundle.manifest_sha256,
             streams=(stream,),
-            threads=options.threads,
+            engine=ipc.EngineOptions(
+                threads=options.threads, variant=options.variant, provider=options.provider
+            ),
             score_threshold=options.score_threshold,
+            tiling=ipc.Tiling(columns=options.tiles[0], rows=options.tiles[1], overlap=options.tile_overlap)
+            if options.tiles
+            else None,
+            stages=_stages(then, options.threads),
             annotate=str(options.annotate.absolute()) if options.annotate else "",
         )
 
@@ -160,7 +213,7 @@ class _Run:
             self._report.hear(message)
             match message:
                 case ipc.Result():
-                    self._write(_line(message), self._events)
+                    self._write(result_line(message, self._report.task), self._events)
                 case ipc.Fatal() | ipc.StreamChanged(state="failed"):
                     failure = EdgewardError(
                         Code.of(message.code), message.what, where=message.where, remedy=message.remedy
@@ -186,24 +239,22 @@ class _Run:
             to.flush()
 
 
-def _line(result: ipc.Result) -> dict[str, Any]:
-    """One result as the JSON line that leaves."""
-    return {
-        "type": "result",
-        "stream": result.stream,
-        "session": result.session,
-        "frame": result.frame,
-        "pts_s": result.pts_s,
-        "status": result.status,
-        **({"why": result.why} if result.why else {}),
-        "width": result.width,
-        "height": result.height,
-        "latency_ms": round((time.monotonic_ns() - result.arrived_ns) / 1e6, 2),
-        "detections": [
-            {"label": one.label, "score": round(one.score, 4), "box": [round(edge, 2) for edge in one.box]}
-            for one in result.detections
-        ],
-    }
+def _stages(bundles: Sequence[Ingested], threads: int) -> tuple[ipc.Stage, ...]:
+    """One stage for each further bundle, named after it; a second of one name gets a number."""
+    stages: list[ipc.Stage] = []
+    seen: Counter[str] = Counter()
+    for bundle in bundles:
+        seen[bundle.name] += 1
+        number = f"#{seen[bundle.name]}" if seen[bundle.name] > 1 else ""
+        stages.append(
+            ipc.Stage(
+                name=f"{bundle.name}{number}",
+                bundle_dir=bundle.folder,
+                manifest_sha256=bundle.manifest_sha256,
+                engine=ipc.EngineOptions(threads=threads),
+            )
+        )
+    return tuple(stages)
 
 
 def _open_events(name: str, stack: contextlib.ExitStack) -> TextIO:
@@ -239,6 +290,18 @@ def _fraction(text: str) -> float:
 
 def _threads(text: str) -> int:
     return int(_number(text, int, 1, 256, "a number of threads between 1 and 256"))
+
+
+def _overlap(text: str) -> float:
+    return float(_number(text, float, 0, 0.5, "a part of a tile between 0 and 0.5"))
+
+
+def _tiles(text: str) -> tuple[int, int]:
+    columns, rows = (int(part) if part.isdecimal() else 0 for part in (text.partition("x")[::2]))
+    if not (1 <= columns <= MOST_TILES and 1 <= rows <= MOST_TILES and columns * rows > 1):
+        what = f"COLSxROWS with 1 to {MOST_TILES} each and at least two tiles, as 3x2"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return columns, rows
 
 
 def _seconds(text: str) -> float:

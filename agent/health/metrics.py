@@ -46,6 +46,8 @@ class MetricsMeter:
             rss_mb=told.rss_mb if told else 0.0,
             restarts=pipeline.restarts,
             cpu_s=told.cpu_s if told else {},
+            wall_s=told.wall_s if told else {},
+            batch=pipeline.ready.batch if pipeline.ready else 0,
             streams={
                 key: self._stream((name, key), watch, seconds) for key, watch in pipeline.streams.items()
             },
@@ -112,17 +114,20 @@ def inventory(version: str, pipelines: Mapping[str, Pipeline]) -> messages.Inven
     """What this device is, and the bundles that were verified."""
     bundles = []
     for name, pipeline in pipelines.items():
-        bundle, ready = pipeline.bundle, pipeline.ready
-        if bundle is not None:
+        for stage, bundle in pipeline.bundles.items():
+            ready = pipeline.ready
+            runs = ready.stages.get(stage) if ready and stage else ready
             bundles.append(
                 messages.BundleInfo(
                     pipeline=name,
+                    stage=stage,
                     name=bundle.name,
                     version=bundle.version,
                     release_counter=bundle.release_counter,
                     digest=bundle.digest,
-                    engine=ready.engine if ready else "",
-                    provider=ready.provider if ready else "",
+                    variant=runs.variant if runs else "",
+                    engine=runs.engine if runs else "",
+                    provider=runs.provider if runs else "",
                 )
             )
     return messages.Inventory(

@@ -47,13 +47,15 @@ class Status(Body, frozen=True, kw_only=True):
 
 
 class BundleInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A verified bundle that a pipeline runs."""
+    """A verified bundle that a pipeline runs; ``stage`` of its cascade, empty for the first model."""
 
     pipeline: str
+    stage: str = ""
     name: str
     version: str
     release_counter: int
     digest: str
+    variant: str = ""
     engine: str = ""
     provider: str = ""
 
@@ -110,13 +112,18 @@ class StreamMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """One pipeline and its worker process. ``cpu_s`` is thread CPU time by stage."""
+    """One pipeline and its worker process. ``cpu_s`` is thread CPU time by stage, ``wall_s`` wall time.
+
+    ``batch`` is how many pictures the first model takes at once; 0 until it is loaded.
+    """
 
     state: str
     pid: int | None
     rss_mb: float
     restarts: int
     cpu_s: dict[str, float]
+    wall_s: dict[str, float] = {}
+    batch: int = 0
     streams: dict[str, StreamMetrics]
 
 
@@ -155,16 +162,84 @@ class Metrics(Body, frozen=True, kw_only=True):
     device: DeviceMetrics
 
 
-class Detected(msgspec.Struct, frozen=True, kw_only=True):
-    """One object: label, score 0..1, box ``x1, y1, x2, y2`` in pixels of the source picture."""
+class Keypoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A named point in pixels of the source picture, score 0..1."""
+
+    name: str
+    x: float
+    y: float
+    score: float
+
+
+class Mask(msgspec.Struct, frozen=True, kw_only=True):
+    """Which cells of a grid over ``box`` belong to an object; see ``runtime.findings.Mask``."""
+
+    box: tuple[float, float, float, float]
+    width: int
+    height: int
+    runs: tuple[int, ...]
+
+
+class Classified(msgspec.Struct, frozen=True, kw_only=True):
+    """A class of the whole picture or crop: label and score 0..1."""
+
+    label: str
+    score: float
+
+
+class Segmentation(msgspec.Struct, frozen=True, kw_only=True):
+    """A class for each cell of a grid over ``box``; see ``runtime.findings.Segmentation``."""
+
+    box: tuple[float, float, float, float]
+    width: int
+    height: int
+    runs: tuple[tuple[int, int], ...]
+    shares: dict[str, float]
+
+
+class Tensor(msgspec.Struct, frozen=True, kw_only=True):
+    """A raw output: dtype, shape, and the elements in C order, little-endian; Base64 in JSON."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
+class Inside(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a stage of a cascade found in the crop of a detection; what is empty is left out."""
+
+    stage: str
+    detections: tuple[Detected, ...] = ()
+    classes: tuple[Classified, ...] = ()
+    segmentation: Segmentation | None = None
+    embedding: tuple[float, ...] = ()
+    tensors: tuple[Tensor, ...] = ()
+
+
+class Detected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One object: label, score 0..1, box ``x1, y1, x2, y2`` in pixels of the source picture.
+
+    What a model does not give is left out: a plain detection is its first three fields.
+    """
 
     label: str
     score: float
     box: tuple[float, float, float, float]
+    keypoints: tuple[Keypoint, ...] = ()
+    mask: Mask | None = None
+    inside: tuple[Inside, ...] = ()
 
 
-class Detections(Body, frozen=True, kw_only=True):
-    """What became of one frame. ``arrived_ns`` is this device's ``CLOCK_MONOTONIC``."""
+LeftOut = Literal["masks", "segmentation"]
+
+
+class Detections(Body, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one frame. ``arrived_ns`` is this device's ``CLOCK_MONOTONIC``.
+
+    The fields from ``classes`` on are left out when they are empty. ``left_out`` names what was found and
+    did not fit into an event.
+    """
 
     pipeline: str
     stream: str
@@ -178,6 +253,11 @@ class Detections(Body, frozen=True, kw_only=True):
     status: Literal["detections", "skipped", "failed"]
     why: str
     detections: tuple[Detected, ...]
+    classes: tuple[Classified, ...] = ()
+    segmentation: Segmentation | None = None
+    embedding: tuple[float, ...] = ()
+    tensors: tuple[Tensor, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 AnyBody = Status | Inventory | Health | Metrics | Detections
@@ -203,6 +283,11 @@ def uuid7() -> str:
     value = (milliseconds & ((1 << 48) - 1)) << 80 | 7 << 76 | fraction << 64 | 2 << 62 | tail
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def size_of(body: Body) -> int:
+    """Bytes that ``body`` has as JSON, without its envelope."""
+    return len(_encoder.encode(body))
 
 
 def encode(body: Body, *, ts: int, ts_ok: bool, boot: str, seq: int) -> bytes:

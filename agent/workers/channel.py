@@ -1,8 +1,8 @@
 """The agent's end of the socketpair to one worker: frames of ``runtime.ipc``, in order, bounded.
 
-Unread messages are bounded by back-pressure: past ``HIGH_WATER`` the socket is not read, so a worker
-that outruns the agent waits in its own ``send``. While a worker is being stopped nothing may make it
-wait, so the oldest unread messages go instead.
+Unread messages are bounded by back-pressure: past ``HIGH_WATER`` messages or ``HIGH_WATER_BYTES`` the socket
+is not read, so a worker that outruns the agent waits in its own ``send``. While a worker is being stopped
+nothing may make it wait, so the oldest unread messages go instead.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from runtime.errors import EdgewardError
 
 HIGH_WATER = 256
 LOW_WATER = 64
+# A result with masks or raw tensors can have megabytes, a plain one a few hundred bytes.
+HIGH_WATER_BYTES = 4 << 20
+LOW_WATER_BYTES = 1 << 20
 
 
 class Channel(asyncio.Protocol):
@@ -23,6 +26,7 @@ class Channel(asyncio.Protocol):
     def __init__(self) -> None:
         self._frames = ipc.FrameReader()
         self._unread: deque[bytes] = deque()
+        self._unread_bytes = 0
         self._wake = asyncio.Event()
         self._closed = False
         self._broken: EdgewardError | None = None
@@ -38,14 +42,17 @@ class Channel(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Queue the frames that are whole; a header that makes no sense ends the connection."""
         try:
-            self._unread.extend(self._frames.feed(data))
+            whole = self._frames.feed(data)
         except EdgewardError as error:
             self._broken = error
             self.close()
-        if len(self._unread) > HIGH_WATER:
+        else:
+            self._unread.extend(whole)
+            self._unread_bytes += sum(map(len, whole))
+        if self._too_much:
             if self._lossy:
-                while len(self._unread) > HIGH_WATER:
-                    self._unread.popleft()
+                while self._too_much:
+                    self._pop()
             elif not self._paused and self._transport is not None and not self._transport.is_closing():
                 self._paused = True
                 self._transport.pause_reading()
@@ -74,14 +81,15 @@ class Channel(asyncio.Protocol):
                 return None
             self._wake.clear()
             await self._wake.wait()
-        payload = self._unread.popleft()
-        if self._paused and len(self._unread) <= LOW_WATER:
+        payload = self._pop()
+        if len(self._unread) <= LOW_WATER and self._unread_bytes <= LOW_WATER_BYTES:
             self._read_on()
         try:
             return ipc.decode_from_worker(payload)
         except EdgewardError as error:
             self._broken = error
             self._unread.clear()
+            self._unread_bytes = 0
             self.close()
             raise
 
@@ -94,6 +102,18 @@ class Channel(asyncio.Protocol):
         """Close the socket; the worker sees the end."""
         if self._transport is not None:
             self._transport.close()
+
+    @property
+    def _too_much(self) -> bool:
+        # The newest message is always kept, however large it is.
+        return len(self._unread) > HIGH_WATER or (
+            self._unread_bytes > HIGH_WATER_BYTES and len(self._unread) > 1
+        )
+
+    def _pop(self) -> bytes:
+        payload = self._unread.popleft()
+        self._unread_bytes -= len(payload)
+        return payload
 
     def _read_on(self) -> None:
         if self._paused and self._transport is not None and not self._transport.is_closing():

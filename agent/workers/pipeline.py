@@ -1,4 +1,4 @@
-"""One pipeline: its bundle is verified, its worker runs, and is started again whenever it ends."""
+"""One pipeline: its bundles are verified, its worker runs, and is started again whenever it ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from typing import Literal, Protocol
 from agent import config as schema
 from agent.backoff import Backoff
 from agent.redact import Redactor
+from agent.workers.cpu_share import CpuShares
 from agent.workers.process import COMMAND, WorkerProcess
+from agent.workers.start_message import start_message
 from agent.workers.stream_watch import Change, Reason, StreamWatch
 from runtime import ipc
 from runtime.bundle.ingested import Ingested
@@ -48,19 +50,29 @@ class Limits:
     stop_grace: float = 3.0
 
 
-class Pipeline:
-    """Runs as one task (``run``); ``tick`` is called by the supervisor several times a second."""
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What all pipelines of a device have in common.
 
-    def __init__(
-        self,
-        config: schema.Pipeline,
-        *,
-        ingest: Callable[[Path], Awaitable[Ingested]],
-        listener: Listener,
-        redactor: Redactor,
-        limits: Limits,
-        command: Sequence[str] = COMMAND,
-    ) -> None:
+    ``ingest`` verifies and stores a bundle; ``engine`` are the device's settings; ``command`` is the worker.
+    """
+
+    ingest: Callable[[Path], Awaitable[Ingested]]
+    listener: Listener
+    redactor: Redactor
+    engine: schema.Engine
+    shares: CpuShares
+    limits: Limits
+    command: Sequence[str] = COMMAND
+
+
+class Pipeline:
+    """Runs as one task (``run``); ``tick`` is called by the supervisor several times a second.
+
+    ``bundles`` are those that were verified, all or none, by name of the stage; the first model has none: "".
+    """
+
+    def __init__(self, config: schema.Pipeline, shared: Shared) -> None:
         now = time.monotonic_ns()
         self.config = config
         self.state: PipelineState = "verifying"
@@ -69,22 +81,21 @@ class Pipeline:
         self.restarts = 0
         self.last_end: Reason | None = None
         self.last_end_ns = 0
-        self.bundle: Ingested | None = None
+        self.bundles: dict[str, Ingested] = {}
         self.ready: ipc.Ready | None = None
         self.metrics: ipc.Metrics | None = None
         self.streams = {stream.name: StreamWatch(stream, now) for stream in config.stream}
-        self._ingest = ingest
-        self._listener = listener
-        self._redactor = redactor
-        self._limits = limits
-        self._command = command
+        self._shared = shared
+        self._redactor = shared.redactor
+        self._limits = shared.limits
+        self._files = {"": Path(config.bundle)} | {stage.name: Path(stage.bundle) for stage in config.stage}
         self._worker: WorkerProcess | None = None
         self._heard_ns = now
         self._progress_from_ns: int | None = None
         self._verdict: Reason | None = None
         self._ended_in_order = False
-        self._verified_mark: object = None
-        self._backoff = Backoff(limits.first_restart, limits.slowest_restart)
+        self._verified_marks: object = None
+        self._backoff = Backoff(self._limits.first_restart, self._limits.slowest_restart)
 
     @property
     def pid(self) -> int | None:
@@ -95,8 +106,8 @@ class Pipeline:
         """Verify, run, and run again, until cancelled. Nothing that goes wrong in a pipeline leaves it."""
         while True:
             try:
-                bundle = await self._verified()
-                await self._serve(bundle)
+                bundles = await self._verified()
+                await self._serve(bundles)
             except EdgewardError as error:
                 await self._failed(Reason(error.code.text, self._text(error), error.remedy))
                 continue
@@ -144,32 +155,34 @@ class Pipeline:
                 self._give_up(Reason(Code.WORKER_HUNG.text, text))
                 return
 
-    async def _verified(self) -> Ingested:
-        mark = _mark(Path(self.config.bundle))
-        if self.bundle is not None and mark == self._verified_mark and self.bundle.path.is_dir():
-            return self.bundle
+    async def _verified(self) -> dict[str, Ingested]:
+        marks = self._marks()
+        stored = all(bundle.path.is_dir() for bundle in self.bundles.values())
+        if self.bundles and stored and marks == self._verified_marks:
+            return self.bundles
         self._enter("verifying", None)
-        self.bundle = await self._ingest(Path(self.config.bundle))
-        self._verified_mark = mark
-        log.info(
-            "%s: bundle %s %s is verified (%s)",
-            self.config.name,
-            self.bundle.name,
-            self.bundle.version,
-            self.bundle.digest[:12],
-        )
-        return self.bundle
+        by_file: dict[Path, Ingested] = {}
+        for stage, file in self._files.items():
+            if file in by_file:
+                continue  # two stages may use one bundle
+            found = by_file[file] = await self._shared.ingest(file)
+            label = f"{self.config.name}/{stage}" if stage else self.config.name
+            log.info("%s: bundle %s %s is verified (%.12s)", label, found.name, found.version, found.digest)
+        self.bundles = {stage: by_file[file] for stage, file in self._files.items()}
+        self._verified_marks = marks
+        return self.bundles
 
-    async def _serve(self, bundle: Ingested) -> None:
+    async def _serve(self, bundles: dict[str, Ingested]) -> None:
         """One life of a worker; why it ended is in ``_verdict`` afterwards."""
-        start = self._start_message(bundle)
+        start = start_message(self.config, self._shared.engine, bundles, self._redactor)
         self._verdict, self._ended_in_order = None, False
         self.ready, self.metrics, self._progress_from_ns = None, None, None
         for watch in self.streams.values():
             watch.worker_started()
         self._heard_ns = time.monotonic_ns()
-        worker = await WorkerProcess.start(start, on_log=self._log_line, command=self._command)
+        worker = await WorkerProcess.start(start, on_log=self._log_line, command=self._shared.command)
         self._worker = worker
+        self._shared.shares.give(self.config.name, worker.pid, self.config.weight)
         self._enter("starting", None)
         try:
             while (message := await worker.receive()) is not None:
@@ -181,6 +194,7 @@ class Pipeline:
             worker.kill()
             await asyncio.shield(worker.wait())
             self._worker = None
+            self._shared.shares.ended(self.config.name)
         self._judge(worker)
 
     async def _let_it_end(self, worker: WorkerProcess) -> None:
@@ -196,7 +210,7 @@ class Pipeline:
         if self._verdict is None:
             self._verdict = Reason(Code.WORKER_DIED.text, f"the worker ended: {how}")
         if self._verdict.code.startswith("bundle."):
-            self._verified_mark = None  # the store was damaged: verify the bundle's file anew, which mends it
+            self._verified_marks = None  # the store was damaged: verify the files anew, which mends it
         self.restarts += 1
         self.last_end, self.last_end_ns = self._verdict, time.monotonic_ns()
         progress_ns = self.last_end_ns - (self._progress_from_ns or self.last_end_ns)
@@ -205,30 +219,6 @@ class Pipeline:
         log.warning("%s: %s (process %d, %s)", self.config.name, self._verdict, worker.pid, how)
         for line in worker.last_lines[-5:]:
             log.warning("%s: its last words: %s", self.config.name, self._redactor(line))
-
-    def _start_message(self, bundle: Ingested) -> ipc.Start:
-        streams = []
-        for stream in self.config.stream:
-            if stream.password_file:
-                self._redactor.learn(schema.read_secret(stream.password_file, where=stream.password_file))
-            streams.append(
-                ipc.StreamSpec(
-                    name=stream.name,
-                    url=stream.url_for_worker(),
-                    open_timeout_s=stream.open_timeout_s,
-                    read_timeout_s=stream.read_timeout_s,
-                    loop=stream.loop,
-                    max_fps=stream.max_fps,
-                )
-            )
-        return ipc.Start(
-            pipeline=self.config.name,
-            bundle_dir=bundle.folder,
-            manifest_sha256=bundle.manifest_sha256,
-            streams=tuple(streams),
-            threads=self.config.threads,
-            score_threshold=self.config.score_threshold,
-        )
 
     def _hear(self, message: ipc.FromWorker) -> None:
         now = time.monotonic_ns()
@@ -257,7 +247,7 @@ class Pipeline:
         if self._progress_from_ns is None:
             self._progress_from_ns = now
         self._tell(message.stream, watch.result(message, now))
-        self._listener.on_result(self, watch, message, now)
+        self._shared.listener.on_result(self, watch, message, now)
 
     def _hear_metrics(self, message: ipc.Metrics) -> None:
         self.metrics = message
@@ -280,12 +270,13 @@ class Pipeline:
         for watch in self.streams.values():
             watch.worker_ready(now)
         log.info(
-            "%s: %s %s runs on %s (%s), loaded in %.0f ms, process %s",
+            "%s: %s %s runs on %s (%s), variant %s, loaded in %.0f ms, process %s",
             self.config.name,
             message.bundle,
             message.version,
             message.engine,
             message.provider,
+            message.variant or "not named",
             message.load_ms,
             self.pid,
         )
@@ -297,21 +288,23 @@ class Pipeline:
         self.kill()
 
     async def _failed(self, reason: Reason) -> None:
-        """Stay failed until the bundle's file changes, or for a minute."""
+        """Stay failed until the file of a bundle changes, or for a minute."""
         log.error("%s: %s%s", self.config.name, reason, f"; {reason.remedy}" if reason.remedy else "")
-        self._verified_mark = None
+        self._verified_marks = None
         self._enter("failed", reason)
-        path = Path(self.config.bundle)
-        mark = _mark(path)
+        marks = self._marks()
         until = time.monotonic() + self._limits.refused_retry
-        while time.monotonic() < until and _mark(path) == mark:
+        while time.monotonic() < until and self._marks() == marks:
             await asyncio.sleep(self._limits.look_for_bundle)
+
+    def _marks(self) -> object:
+        return [_mark(file) for file in self._files.values()]
 
     def _enter(self, state: PipelineState, reason: Reason | None) -> None:
         if self.state != state:
             self.since_ns = time.monotonic_ns()
         self.state, self.reason = state, reason
-        self._listener.on_change(self)
+        self._shared.listener.on_change(self)
 
     def _tell(self, name: str, change: Change | None) -> None:
         if change is None:
@@ -325,7 +318,7 @@ class Pipeline:
             log.info("%s ended", label)
         else:
             log.warning("%s %s: %s", label, change.state, change.reason or "no reason given")
-        self._listener.on_change(self)
+        self._shared.listener.on_change(self)
 
     def _log_line(self, line: str) -> None:
         log.info("%s: worker: %s", self.config.name, self._redactor(line))

@@ -62,7 +62,7 @@ class WorkerProcess:
         ours.setblocking(False)
         try:
             with theirs:
-                process = _spawn(command, theirs.fileno(), start.threads)
+                process = _spawn(command, theirs.fileno(), start.engine.threads)
         except BaseException:
             ours.close()
             raise

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from agent.config import Config
 from agent.redact import Redactor
-from agent.workers.pipeline import Limits, Listener, Pipeline
+from agent.workers.cpu_share import CpuShares
+from agent.workers.pipeline import Limits, Listener, Pipeline, Shared
 from agent.workers.process import COMMAND
 from runtime.bundle.ingested import Ingested
 
@@ -46,23 +47,24 @@ class Supervisor:
         async def verify(bundle: Path) -> Ingested:
             return await ingest(bundle, keys, into)
 
-        self.pipelines = {
-            item.name: Pipeline(
-                item,
-                ingest=verify,
-                listener=listener,
-                redactor=redactor,
-                limits=limits or Limits(),
-                command=command,
-            )
-            for item in config.pipeline
-        }
+        shared = Shared(
+            ingest=verify,
+            listener=listener,
+            redactor=redactor,
+            engine=config.engine,
+            shares=CpuShares.of_this_process(),
+            limits=limits or Limits(),
+            command=command,
+        )
+        self.pipelines = {item.name: Pipeline(item, shared) for item in config.pipeline}
+        self._cache_dir = Path(config.engine.cache_dir) if config.engine.cache_dir else None
         self.last_pass_ns = time.monotonic_ns()
         self._tasks: list[asyncio.Task[None]] = []
         self._watch: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Start every pipeline and the loop that watches them."""
+        self._make_cache_dir()
         for name, pipeline in self.pipelines.items():
             self._tasks.append(asyncio.create_task(pipeline.run(), name=f"pipeline-{name}"))
         self._watch = asyncio.create_task(self._look_after(), name="supervisor")
@@ -79,6 +81,15 @@ class Supervisor:
         """End all workers now."""
         for pipeline in self.pipelines.values():
             pipeline.kill()
+
+    def _make_cache_dir(self) -> None:
+        """What engines compile is code that they run: nobody else may write there."""
+        if self._cache_dir is None or not self.pipelines:
+            return
+        try:
+            self._cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            log.warning("engines compile at each start: %s: %s", self._cache_dir, error.strerror)
 
     async def _look_after(self) -> None:
         while True:

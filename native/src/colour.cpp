@@ -9,34 +9,24 @@
 namespace edgeward {
 namespace {
 
-using Row = std::array<double, 3>;
-
-struct Affine {
-  std::array<Row, 3> gain{};
-  Row offset{};
-};
+std::int16_t q15(double value) { return static_cast<std::int16_t>(std::lround(value * 32768.)); }
+std::int16_t q7(double value) { return static_cast<std::int16_t>(std::lround(value * sample_one)); }
 
 // Y'CbCr to R'G'B' in 0..255 units, from the luma weights (ITU-R BT.601-7 and BT.709-6, section 3).
-Affine ycbcr_to_rgb(Matrix matrix, bool full_range) {
-  const double kr = matrix == Matrix::bt601 ? 0.299 : 0.2126;
-  const double kb = matrix == Matrix::bt601 ? 0.114 : 0.0722;
+void set_ycbcr(ColourTransform& to, const ColourSource& source) {
+  const double kr = source.matrix == Matrix::bt601 ? 0.299 : 0.2126;
+  const double kb = source.matrix == Matrix::bt601 ? 0.114 : 0.0722;
   const double kg = 1. - kr - kb;
-  const double luma = full_range ? 1. : 255. / 219.;
-  const double chroma = full_range ? 1. : 255. / 224.;
-  const double black = full_range ? 0. : 16.;
-  const double red_cr = 2. * (1. - kr) * chroma;
-  const double blue_cb = 2. * (1. - kb) * chroma;
-  const double green_cb = -2. * (1. - kb) * kb / kg * chroma;
-  const double green_cr = -2. * (1. - kr) * kr / kg * chroma;
-  Affine affine;
-  affine.gain = {Row{luma, 0., red_cr}, Row{luma, green_cb, green_cr}, Row{luma, blue_cb, 0.}};
-  for (std::size_t c = 0; c < 3; ++c) {
-    affine.offset[c] = -black * luma - 128. * (affine.gain[c][1] + affine.gain[c][2]);
-  }
-  return affine;
+  const double luma = source.full_range ? 1. : 255. / 219.;
+  const double chroma = source.full_range ? 1. : 255. / 224.;
+  const double black = source.full_range ? 0. : 16.;
+  to.luma_gain = q15(luma - 1.);
+  to.offset = q7(-black * luma - 128. + rounding);
+  to.red_cr = q15((1. - kr) * chroma);
+  to.green_cb = q15(-(1. - kb) * kb / kg * chroma);
+  to.green_cr = q15(-(1. - kr) * kr / kg * chroma);
+  to.blue_cb_less_1 = q15((1. - kb) * chroma - 1.);
 }
-
-Affine bgr_to_rgb() { return {{Row{0., 0., 1.}, Row{0., 1., 0.}, Row{1., 0., 0.}}, {}}; }
 
 struct Range {
   int low;
@@ -64,17 +54,48 @@ void check(const Normalisation& n, DType dtype) {
   }
 }
 
-// pixel -> tensor value, before rounding and the zero point.
-struct Line {
-  double gain;
-  double offset;
-};
+// The formula step by step in float32, as NumPy evaluates it: elements that lie between two integers are then
+// the same ones.
+float quantised(const Normalisation& n, DType dtype, std::size_t channel, float pixel) {
+  const float scaled = pixel * n.scale;
+  const float centred = scaled - n.mean[channel];
+  const float value = centred / n.std[channel];
+  const float steps = std::nearbyint(value / n.quant_scale);
+  const Range range = range_of(dtype);
+  return std::clamp(steps + static_cast<float>(n.quant_zero_point), static_cast<float>(range.low),
+                    static_cast<float>(range.high));
+}
 
-Line normalising_line(const Normalisation& n, DType dtype, std::size_t c) {
-  const double quant = is_integer(dtype) ? static_cast<double>(n.quant_scale) : 1.;
-  const double divisor = static_cast<double>(n.std[c]) * quant;
-  // + 0: a mean of 0 must not make an offset of -0.
-  return {static_cast<double>(n.scale) / divisor, -static_cast<double>(n.mean[c]) / divisor + 0.};
+// Where the quantised pixel is the pixel itself, or the pixel - 128, nothing has to be looked up.
+bool is_raw(const ColourTransform& transform, std::uint8_t flip) {
+  return std::ranges::all_of(transform.table, [flip](const auto& table) {
+    for (std::size_t pixel = 0; pixel < table.size(); ++pixel) {
+      if (table[pixel] != (pixel ^ flip)) {
+        return false;
+      }
+    }
+    return true;
+  });
+}
+
+void set_elements(ColourTransform& to, DType dtype, const Normalisation& n) {
+  to.element = dtype == DType::float16 ? Element::float16 : Element::float32;
+  for (std::size_t c = 0; c < 3; ++c) {
+    to.scale[c] = static_cast<float>(static_cast<double>(n.scale) / static_cast<double>(n.std[c]));
+    // + 0: a mean of 0 must not make a shift of -0.
+    to.shift[c] = static_cast<float>(-static_cast<double>(n.mean[c]) / static_cast<double>(n.std[c]) + 0.);
+  }
+  if (!is_integer(dtype)) {
+    return;
+  }
+  for (std::size_t c = 0; c < 3; ++c) {
+    for (std::size_t pixel = 0; pixel < 256; ++pixel) {
+      const float element = quantised(n, dtype, c, static_cast<float>(pixel));
+      to.table[c][pixel] = static_cast<std::uint8_t>(static_cast<int>(element));
+    }
+  }
+  to.flip = dtype == DType::uint8 ? 0 : 0x80;
+  to.element = is_raw(to, to.flip) ? Element::raw8 : Element::table8;
 }
 
 }  // namespace
@@ -82,45 +103,31 @@ Line normalising_line(const Normalisation& n, DType dtype, std::size_t c) {
 ColourTransform colour_transform(const ColourSource& source, ChannelOrder order, DType dtype,
                                  const Normalisation& normalisation) {
   check(normalisation, dtype);
-  const Affine rgb =
-      source.format == PixelFormat::bgr24 ? bgr_to_rgb() : ycbcr_to_rgb(source.matrix, source.full_range);
-  const double sample_unit = std::ldexp(1., -sample_fraction_bits);
-  const Range range = range_of(dtype);
   ColourTransform transform;
-  for (std::size_t c = 0; c < 3; ++c) {
-    const std::size_t from = order == ChannelOrder::rgb ? c : 2 - c;
-    const Line line = normalising_line(normalisation, dtype, c);
-    for (std::size_t k = 0; k < 3; ++k) {
-      transform.gain[c][k] = static_cast<float>(rgb.gain[from][k] * sample_unit);
-    }
-    transform.offset[c] = static_cast<float>(rgb.offset[from] + static_cast<double>(rounding));
-    transform.scale[c] = static_cast<float>(line.gain);
-    transform.shift[c] = static_cast<float>(line.offset);
-    double low = std::min(line.offset, 255. * line.gain + line.offset);
-    double high = std::max(line.offset, 255. * line.gain + line.offset);
-    if (is_integer(dtype)) {
-      // The clamp of the quantised type, moved in front of rounding: both bounds are integers.
-      low = std::clamp<double>(low, range.low - normalisation.quant_zero_point,
-                               range.high - normalisation.quant_zero_point);
-      high = std::clamp<double>(high, range.low - normalisation.quant_zero_point,
-                                range.high - normalisation.quant_zero_point);
-      transform.zero_point = normalisation.quant_zero_point;
-    }
-    transform.low[c] = static_cast<float>(low);
-    transform.high[c] = static_cast<float>(high);
+  const bool packed = source.format == PixelFormat::bgr24;
+  if (packed) {
+    transform.offset = q7(-128. + rounding);
+    transform.weights = {3736, 19234, 9798};  // BT.601, of B, G, R, as cvtColor has them; their sum is 1
+  } else {
+    set_ycbcr(transform, source);
   }
+  if (order == ChannelOrder::gray) {
+    transform.step = packed ? ColourStep::weighted : ColourStep::luma;
+  } else {
+    transform.step = packed ? ColourStep::plain : ColourStep::ycc;
+    transform.swapped = (order == ChannelOrder::bgr) != packed;
+  }
+  set_elements(transform, dtype, normalisation);
   return transform;
 }
 
-float normalised(const Normalisation& normalisation, DType dtype, int channel, float pixel) {
-  const Line line = normalising_line(normalisation, dtype, static_cast<std::size_t>(channel));
-  const double value = static_cast<double>(pixel) * line.gain + line.offset;
-  if (!is_integer(dtype)) {
-    return static_cast<float>(value);
+float normalised(const Normalisation& normalisation, DType dtype, std::size_t channel, float pixel) {
+  if (is_integer(dtype)) {
+    return quantised(normalisation, dtype, channel, pixel);
   }
-  const Range range = range_of(dtype);
-  const double quantised = std::nearbyint(value) + normalisation.quant_zero_point;
-  return static_cast<float>(std::clamp<double>(quantised, range.low, range.high));
+  const double value = static_cast<double>(pixel) * static_cast<double>(normalisation.scale) -
+                       static_cast<double>(normalisation.mean[channel]);
+  return static_cast<float>(value / static_cast<double>(normalisation.std[channel]));
 }
 
 }  // namespace edgeward

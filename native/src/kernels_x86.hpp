@@ -1,10 +1,13 @@
-// What SSE4.1 and AVX2 share: weaving three channels into one row. See kernels_vector.hpp on namespaces.
+// What the x86 sets share: weaving three channels into one row, dot products, tables. See kernels_bilinear.hpp
+// on namespaces.
 #pragma once
 
 #include <immintrin.h>
 
 #include <cstddef>
 #include <cstdint>
+
+#include "edgeward/resample.hpp"
 
 namespace edgeward {
 namespace {
@@ -65,15 +68,36 @@ inline __m128i load_four_words(const std::uint8_t* row, const std::int32_t* base
   return _mm_insert_epi32(words, word(base[3]), 3);
 }
 
-// The low byte of each of eight 32-bit values.
-inline __m128i low_bytes(__m128i first, __m128i second) {
-  const __m128i pick = _mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
-  return _mm_unpacklo_epi32(_mm_shuffle_epi8(first, pick), _mm_shuffle_epi8(second, pick));
-}
+// Four outputs' dot products of eight samples and eight weights, and their sums rounded to samples.
+struct Dots128 {
+  using Dots = __m128i;
+  static Dots dot8(const std::int16_t* samples, const std::int16_t* weights) {
+    return _mm_madd_epi16(load128(samples), load128(weights));
+  }
+  static Dots add_dots(Dots a, Dots b) { return _mm_add_epi32(a, b); }
+  static void store_totals(std::int16_t* to, const Dots* dots) {
+    const __m128i totals = _mm_hadd_epi32(_mm_hadd_epi32(dots[0], dots[1]), _mm_hadd_epi32(dots[2], dots[3]));
+    const __m128i rounded = _mm_srai_epi32(_mm_add_epi32(totals, _mm_set1_epi32(weight_one / 2)), 14);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi32(rounded, rounded));
+  }
+};
 
 inline void store_weaved_bytes(std::uint8_t* to, __m128i r, __m128i g, __m128i b) {
   store128(to, weave<1>(r, g, b, 0));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(to + 16), weave<1>(r, g, b, 1));
+  store128(to + 16, weave<1>(r, g, b, 1));
+  store128(to + 32, weave<1>(r, g, b, 2));
+}
+
+// Sixteen elements of a table of 256: a row of sixteen at a time, which yields 0 for pixels of other rows, whose
+// index then has its top bit set.
+inline __m128i look_up_rows(const std::uint8_t* table, __m128i pixels) {
+  __m128i found = _mm_setzero_si128();
+  for (int row = 0; row < 16; ++row) {
+    const __m128i column = _mm_xor_si128(pixels, _mm_set1_epi8(static_cast<char>(row << 4)));
+    const __m128i index = _mm_adds_epu8(column, _mm_set1_epi8(0x70));
+    found = _mm_or_si128(found, _mm_shuffle_epi8(load128(table + 16 * row), index));
+  }
+  return found;
 }
 
 inline void store_weaved_halves(std::uint8_t* to, __m128i r, __m128i g, __m128i b) {

@@ -24,11 +24,11 @@ NB_MODULE(_core, module) {
       "Kernel sets that this CPU can run, slowest first; \"scalar\" is always there.");
   module.def(
       "simd", [] { return std::string(edgeward::simd()); },
-      "The kernel set in use: \"scalar\", \"sse4\", \"avx2\" or \"neon\".");
+      "The kernel set in use: \"scalar\", \"sse4\", \"avx2\", \"avx512\" or \"neon\".");
   module.def(
       "set_simd", [](const std::string& name) { edgeward::set_simd(name); }, nb::arg("name"),
       "Take another kernel set, for the whole process: a name of available_simd(), or \"auto\" for the fastest.\n\n"
       "Raises:\n    ValueError: this CPU or this build does not have it.");
   edgeward::bind_preprocess(module);
-  edgeward::bind_yolox(module);
+  edgeward::bind_decoders(module);
 }

@@ -6,6 +6,6 @@
 namespace edgeward {
 
 void bind_preprocess(nanobind::module_& module);
-void bind_yolox(nanobind::module_& module);
+void bind_decoders(nanobind::module_& module);
 
 }  // namespace edgeward

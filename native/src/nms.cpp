@@ -12,6 +12,13 @@ bool better(const Detection& a, const Detection& b) {
 
 float area(const Detection& d) { return (d.x2 - d.x1) * (d.y2 - d.y1); }
 
+bool is_covered(const Detection& candidate, const std::vector<Detection>& kept, const NmsLimits& limits) {
+  return std::any_of(kept.begin(), kept.end(), [&](const Detection& best) {
+    return (limits.class_agnostic || best.label == candidate.label) &&
+           intersection_over_union(best, candidate) > limits.iou_threshold;
+  });
+}
+
 }  // namespace
 
 float intersection_over_union(const Detection& a, const Detection& b) {
@@ -24,25 +31,25 @@ float intersection_over_union(const Detection& a, const Detection& b) {
   return shared / (area(a) + area(b) - shared);
 }
 
-std::vector<Detection> suppress(std::vector<Detection> candidates, const NmsLimits& limits) {
-  const auto most = static_cast<std::size_t>(limits.max_candidates);
+void keep_best(std::vector<Detection>& candidates, std::size_t most) {
   if (candidates.size() > most) {
     const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(most);
     std::nth_element(candidates.begin(), end, candidates.end(), better);
     candidates.erase(end, candidates.end());
   }
-  std::sort(candidates.begin(), candidates.end(), better);
+}
 
+std::vector<Detection> suppress(std::vector<Detection> candidates, const NmsLimits& limits) {
+  keep_best(candidates, static_cast<std::size_t>(limits.max_candidates));
+  std::sort(candidates.begin(), candidates.end(), better);
+  // Not left to the comparison: rounding can make the overlap of equal boxes a hair more than 1.
+  const bool all_stay = limits.iou_threshold >= 1.F;
   std::vector<Detection> kept;
   for (const Detection& candidate : candidates) {
     if (kept.size() >= static_cast<std::size_t>(limits.max_detections)) {
       break;
     }
-    const bool covered = std::any_of(kept.begin(), kept.end(), [&](const Detection& best) {
-      return (limits.class_agnostic || best.label == candidate.label) &&
-             intersection_over_union(best, candidate) > limits.iou_threshold;
-    });
-    if (!covered) {
+    if (all_stay || !is_covered(candidate, kept, limits)) {
       kept.push_back(candidate);
     }
   }

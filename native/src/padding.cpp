@@ -1,6 +1,4 @@
 // Letterbox padding: rows of ready-made pixels, copied around the picture on each run.
-#include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "edgeward/preprocess.hpp"
@@ -16,7 +14,7 @@ void store(std::byte* to, DType dtype, float value) {
     const std::uint16_t half = to_half(value);
     std::memcpy(to, &half, sizeof(half));
   } else {
-    *to = static_cast<std::byte>(static_cast<std::uint8_t>(std::lrint(value)));
+    *to = static_cast<std::byte>(static_cast<std::uint8_t>(static_cast<int>(value)));  // a whole number already
   }
 }
 
@@ -46,30 +44,27 @@ void surround(std::byte* plane, const Frame& frame, const std::byte* pad) {
 }  // namespace
 
 void Preprocess::plan_padding() {
-  const bool planar = spec_.layout == Layout::nchw;
   const auto element = static_cast<std::size_t>(bytes_per_element(spec_.dtype));
   const auto width = static_cast<std::size_t>(spec_.tensor.width);
-  for (int c = 0; c < 3; ++c) {
-    const auto channel = static_cast<std::size_t>(c);
-    const float value = normalised(spec_.normalisation, spec_.dtype, c, spec_.pad[channel]);
-    auto& row = pad_rows_[planar ? channel : 0];
-    row.resize(element * width * (planar ? 1 : 3));
+  const bool planar = plane_count() == channels();
+  for (std::size_t c = 0; c < channels(); ++c) {
+    const float value = normalised(spec_.normalisation, spec_.dtype, c, spec_.pad[c]);
+    auto& row = pad_rows_[planar ? c : 0];
+    row.resize(pixel_bytes() * width);
     for (std::size_t x = 0; x < width; ++x) {
-      store(row.data() + element * (planar ? x : 3 * x + channel), spec_.dtype, value);
+      store(row.data() + element * (planar ? x : channels() * x + c), spec_.dtype, value);
     }
   }
 }
 
-void Preprocess::write_padding(std::byte* out) const {
-  const bool planar = spec_.layout == Layout::nchw;
-  const auto pixel = static_cast<std::size_t>(bytes_per_element(spec_.dtype)) * (planar ? 1 : 3);
-  const Frame frame{pixel * static_cast<std::size_t>(spec_.tensor.width),
-                    pixel * static_cast<std::size_t>(placed_.x),
-                    pixel * static_cast<std::size_t>(placed_.width),
+void Preprocess::write_padding(const Rect& placed, std::byte* out) const {
+  const Frame frame{pixel_bytes() * static_cast<std::size_t>(spec_.tensor.width),
+                    pixel_bytes() * static_cast<std::size_t>(placed.x),
+                    pixel_bytes() * static_cast<std::size_t>(placed.width),
                     static_cast<std::size_t>(spec_.tensor.height),
-                    static_cast<std::size_t>(placed_.y),
-                    static_cast<std::size_t>(placed_.height)};
-  for (std::size_t c = 0; c < (planar ? 3U : 1U); ++c) {
+                    static_cast<std::size_t>(placed.y),
+                    static_cast<std::size_t>(placed.height)};
+  for (std::size_t c = 0; c < plane_count(); ++c) {
     surround(out + c * frame.row * frame.rows, frame, pad_rows_[c].data());
   }
 }

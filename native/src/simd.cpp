@@ -18,6 +18,10 @@ std::vector<const Kernels*> find_available() {
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
     sets.push_back(&avx2_kernels);
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512vbmi")) {
+      sets.push_back(&avx512_kernels);  // takes AVX2's kernels where its own windows do not reach
+    }
   }
 #elif defined(__aarch64__)
   sets.push_back(&neon_kernels);  // part of every ARMv8-A
@@ -38,6 +42,14 @@ std::atomic<const Kernels*>& active() {
 }  // namespace
 
 const Kernels& kernels() { return *active().load(std::memory_order_relaxed); }
+
+bool wide_kernels_available() {
+#if defined(__x86_64__)
+  return available().back() == &avx512_kernels;
+#else
+  return false;
+#endif
+}
 
 std::vector<std::string_view> available_simd() {
   std::vector<std::string_view> names;

@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <stdexcept>
@@ -8,22 +7,20 @@
 #include "edgeward/colour.hpp"
 #include "edgeward/resample.hpp"
 #include "half.hpp"
+#include "kernels.hpp"
 
 using namespace edgeward;
 
 namespace {
 
+// One pixel of the given components, through the definition of the kernels.
 std::array<float, 3> apply(const ColourTransform& t, float y, float u, float v) {
-  const std::array<float, 3> in{y, u, v};
+  const auto sample = [](float value) { return static_cast<std::int16_t>(value * sample_one); };
+  const std::array<std::int16_t, 3> in{sample(y), sample(u), sample(v)};
   std::array<float, 3> out{};
-  for (std::size_t c = 0; c < 3; ++c) {
-    float value = t.offset[c];
-    for (std::size_t k = 0; k < 3; ++k) {
-      value += t.gain[c][k] * in[k] * static_cast<float>(1 << sample_fraction_bits);
-    }
-    const float pixel = std::floor(std::clamp(value, darkest, brightest));
-    out[c] = std::clamp(pixel * t.scale[c] + t.shift[c], t.low[c], t.high[c]);
-  }
+  const auto step = static_cast<std::size_t>(t.step);
+  scalar_kernels.interleaved[step][static_cast<std::size_t>(t.element)](t, {{&in[0], &in[1], &in[2]}, 1},
+                                                                        {{out.data(), nullptr, nullptr}});
   return out;
 }
 
@@ -52,15 +49,41 @@ TEST_CASE("known colours of BT.601 and BT.709, both ranges") {
   check_rgb(plain(Matrix::bt709, false), {235, 128, 128}, {255, 255, 255}, 1e-3);
 }
 
-TEST_CASE("a quantised type clips to its own range in front of rounding") {
+TEST_CASE("luma alone is gray, of both ranges") {
+  const auto gray = [](bool full_range, float y) {
+    const ColourSource source{PixelFormat::i420, Matrix::bt601, full_range};
+    return apply(colour_transform(source, ChannelOrder::gray, DType::float32, {}), y, 0, 0)[0];
+  };
+  CHECK(gray(false, 16) == 0.F);
+  CHECK(gray(false, 235) == 255.F);
+  CHECK(gray(false, 255) == 255.F);
+  CHECK(gray(true, 0) == 0.F);
+  CHECK(gray(true, 77) == 77.F);
+}
+
+TEST_CASE("gray of packed colour is the weighted sum") {
+  const auto t = colour_transform({PixelFormat::bgr24, Matrix::bt601, false}, ChannelOrder::gray, DType::float32, {});
+  CHECK(apply(t, 255, 255, 255)[0] == 255.F);
+  CHECK(apply(t, 255, 0, 0)[0] == 29.F);
+  CHECK(apply(t, 0, 255, 0)[0] == 150.F);
+  CHECK(apply(t, 0, 0, 255)[0] == 76.F);
+}
+
+TEST_CASE("a quantised type clips to its own range") {
   Normalisation n;
-  n.quant_zero_point = -128;
-  const auto t = colour_transform({PixelFormat::bgr24, Matrix::bt601, false}, ChannelOrder::bgr, DType::int8, n);
-  CHECK(t.low[0] == 0.F);
-  CHECK(t.high[0] == 255.F);
-  n.quant_zero_point = 0;
   const auto narrow = colour_transform({PixelFormat::bgr24, Matrix::bt601, false}, ChannelOrder::bgr, DType::int8, n);
-  CHECK(narrow.high[0] == 127.F);
+  CHECK(narrow.table[0][127] == 127);
+  CHECK(narrow.table[0][255] == 127);
+}
+
+TEST_CASE("what is the pixel, or the pixel - 128, is not looked up") {
+  const ColourSource source{PixelFormat::bgr24, Matrix::bt601, false};
+  Normalisation n;
+  CHECK(colour_transform(source, ChannelOrder::bgr, DType::uint8, n).element == Element::raw8);
+  CHECK(colour_transform(source, ChannelOrder::bgr, DType::int8, n).element == Element::table8);
+  n.quant_zero_point = -128;
+  n.scale = n.quant_scale = 1.F / 255.F;
+  CHECK(colour_transform(source, ChannelOrder::bgr, DType::int8, n).element == Element::raw8);
 }
 
 TEST_CASE("values that cannot be divided by are refused") {

@@ -56,3 +56,14 @@ TEST_CASE("limits keep the best, and equal scores go by row") {
   }
   CHECK(suppress({}, limits).empty());
 }
+
+TEST_CASE("an overlap threshold of one suppresses nothing, not even equal boxes") {
+  NmsLimits limits;
+  limits.iou_threshold = 1.F;
+  // Sizes whose areas are rounded, so that the overlap of equal boxes may come out above 1.
+  std::vector<Detection> same;
+  for (int i = 0; i < 20; ++i) {
+    same.push_back({0.1F, 0.3F, 33.37F, 71.93F, 0.5F, 0, i});
+  }
+  CHECK(suppress(same, limits).size() == 20);
+}

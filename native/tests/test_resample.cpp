@@ -75,16 +75,33 @@ TEST_CASE("windows grow with the scale") {
   CHECK(resample_table(axis_taps(0, 3, 3, 1), {}, 3).window == Window::pixel);
 }
 
+TEST_CASE("a table is exact where every output falls on a sample, of luma and of chroma") {
+  CHECK(resample_table(axis_taps(0, 1920, 640, 1), {}, 1920).exact);
+  CHECK(resample_table(axis_taps(0, 1920, 640, 2), {}, 960).exact);
+  CHECK_FALSE(resample_table(axis_taps(0, 1920, 416, 1), {}, 1920).exact);
+}
+
+TEST_CASE("a weight never reaches one") {
+  CHECK(weight_of(0.) == 0);
+  CHECK(weight_of(0.5) == weight_one / 2);
+  CHECK(weight_of(0.99999) == weight_one - 1);
+}
+
 TEST_CASE("no window reaches past the row") {
-  for (int width = 1; width < 70; ++width) {
+  for (int width = 1; width < 150; ++width) {
     for (int outputs = 1; outputs < 40; outputs += 3) {
       for (int pixel_stride = 1; pixel_stride <= 3; ++pixel_stride) {
         const int row_bytes = width * pixel_stride;
-        const auto table = resample_table(axis_taps(0, width, outputs, 1), {pixel_stride, pixel_stride - 1, false, 0}, row_bytes);
+        const auto table = resample_table(axis_taps(0, width, outputs, 1),
+                                          {pixel_stride, pixel_stride - 1, false, 0}, row_bytes);
         const int bytes = table.window == Window::four4 ? 4 : 16;
         for (const std::int32_t base : table.base) {
           CHECK(base >= 0);
           CHECK(base + bytes <= row_bytes);
+        }
+        for (const std::int32_t base : table.wide_base) {
+          CHECK(base >= 0);
+          CHECK(base + (table.wide == WideWindow::one64 ? 64 : 128) <= row_bytes);
         }
       }
     }

@@ -1,11 +1,7 @@
-#include <doctest/doctest.h>
-
-#include <bit>
 #include <cmath>
-#include <limits>
-#include <random>
 #include <stdexcept>
 
+#include "decoding.hpp"
 #include "edgeward/yolox.hpp"
 
 using namespace edgeward;
@@ -14,87 +10,62 @@ namespace {
 
 constexpr std::size_t columns = 7;
 constexpr std::size_t rows = 64 + 16 + 4;
-
-YoloxSpec spec() {
-  YoloxSpec s;
-  s.input_width = s.input_height = 64;
-  s.frame_width = s.frame_height = 64;
-  s.score_threshold = 0.25F;
-  return s;
-}
-
-std::vector<float> empty_head() { return std::vector<float>(rows * columns, 0.F); }
-
-void set(std::vector<float>& head, std::size_t row, std::array<float, columns> values) {
-  std::copy(values.begin(), values.end(), head.begin() + static_cast<std::ptrdiff_t>(row * columns));
-}
+const InputGrids input{64, 64, {8, 16, 32}};
 
 }  // namespace
 
-TEST_CASE("a cell of the second grid is decoded with its stride") {
-  auto head = empty_head();
-  set(head, 64 + 4 + 1, {0.5F, 0.5F, 0.F, 0.F, 0.5F, 0.1F, 0.9F});  // stride 16, line 1, column 1
-  const auto result = decode_yolox(head, rows, columns, spec());
+TEST_CASE("yolox: a cell of the second grid is decoded with its stride") {
+  Made head({rows, columns});
+  head.row(64 + 4 + 1, {0.5F, 0.5F, 0.F, std::log(0.5F), 0.5F, 0.1F, 0.9F});  // stride 16, line 1, column 1
+  const auto result = decode_yolox(head.output(), input, limits(0.25F, 64));
   REQUIRE(result.detections.size() == 1);
-  const Detection d = result.detections[0];
-  CHECK(d.x1 == 16.F);
-  CHECK(d.y2 == 32.F);
-  CHECK(d.label == 1);
-  CHECK(d.score == doctest::Approx(0.45));
+  check_box(result.detections[0], {16, 20, 32, 28});
+  CHECK(result.detections[0].label == 1);
+  CHECK(result.detections[0].row == 69);
+  CHECK(result.detections[0].score == doctest::Approx(0.45));
 }
 
 TEST_CASE("boxes go back to source pixels and are clipped there") {
-  auto head = empty_head();
-  set(head, 0, {0.5F, 0.5F, 0.F, std::log(4.F), 1.F, 1.F, 0.F});  // 0..8 x -12..20
-  YoloxSpec s = spec();
-  s.scale_x = s.scale_y = 0.5;
-  s.pad_x = 2.;
-  s.crop_x = 100.;
-  s.frame_width = s.frame_height = 1000.;
-  const auto result = decode_yolox(head, rows, columns, s);
+  Made head({rows, columns});
+  head.row(0, {0.5F, 0.5F, 0.F, std::log(4.F), 1.F, 1.F, 0.F});  // 0..8 x -12..20
+  DetectSpec spec = limits(0.25F, 1000);
+  spec.place.scale_x = spec.place.scale_y = 0.5;
+  spec.place.pad_x = 2.;
+  spec.place.crop_x = 100.;
+  const auto result = decode_yolox(head.output(), input, spec);
   REQUIRE(result.detections.size() == 1);
-  CHECK(result.detections[0].x1 == doctest::Approx(96.));
-  CHECK(result.detections[0].x2 == doctest::Approx(112.));
-  CHECK(result.detections[0].y1 == 0.F);
-  CHECK(result.detections[0].y2 == doctest::Approx(40.));
+  check_box(result.detections[0], {96, 0, 112, 40});
 }
 
-TEST_CASE("rows that are not finite are counted and left out") {
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+TEST_CASE("yolox: rows that are not finite are counted and left out") {
+  for (const float bad : {not_a_number, std::numeric_limits<float>::infinity()}) {
     for (std::size_t column = 0; column < columns; ++column) {
-      auto head = empty_head();
-      set(head, 3, {0.F, 0.F, 0.F, 0.F, 0.9F, 0.9F, 0.1F});
-      head[3 * columns + column] = bad;
-      const auto result = decode_yolox(head, rows, columns, spec());
+      Made head({rows, columns});
+      head.row(3, {0.F, 0.F, 0.F, 0.F, 0.9F, 0.9F, 0.1F});
+      head.values[3 * columns + column] = bad;
+      const auto result = decode_yolox(head.output(), input, limits(0.25F, 64));
       CHECK(result.detections.empty());
-      CHECK(result.skipped == 1);
+      CHECK(result.broken == 1);
     }
   }
 }
 
-TEST_CASE("arbitrary bits never crash, nor leave the frame") {
-  std::mt19937 rng(7);
-  YoloxSpec s = spec();
-  s.score_threshold = 0.F;
-  for (int round = 0; round < 200; ++round) {
-    auto head = empty_head();
-    for (float& value : head) {
-      value = std::bit_cast<float>(static_cast<std::uint32_t>(rng()));
-    }
-    for (const Detection& d : decode_yolox(head, rows, columns, s).detections) {
-      CHECK(d.x1 >= 0.F);
-      CHECK(d.x2 <= 64.F);
-      CHECK(d.x1 < d.x2);
-      CHECK(d.y1 < d.y2);
-    }
+TEST_CASE("yolox: arbitrary bits never crash, nor leave the frame") {
+  for (unsigned round = 0; round < 200; ++round) {
+    Made head({rows, columns});
+    head.random_bits(round);
+    check_sane(decode_yolox(head.output(), input, limits(0.F, 64)), 64.F);
   }
 }
 
-TEST_CASE("a shape that does not fit is refused") {
-  const auto head = empty_head();
-  CHECK_THROWS_AS(decode_yolox(head, rows - 1, columns, spec()), std::invalid_argument);
-  CHECK_THROWS_AS(decode_yolox(head, rows, 5, spec()), std::invalid_argument);
-  YoloxSpec s = spec();
-  s.input_width = 60;
-  CHECK_THROWS_AS(decode_yolox(head, rows, columns, s), std::invalid_argument);
+TEST_CASE("yolox: a shape that does not fit is refused") {
+  const auto decode = [](std::vector<std::size_t> shape, const InputGrids& of) {
+    const Made head(std::move(shape));
+    return decode_yolox(head.output(), of, limits(0.25F, 64));
+  };
+  CHECK_THROWS_AS(decode({rows - 1, columns}, input), std::invalid_argument);
+  CHECK_THROWS_AS(decode({rows, 5}, input), std::invalid_argument);
+  CHECK_THROWS_AS(decode({1, rows, columns}, input), std::invalid_argument);
+  CHECK_THROWS_AS(decode({rows, columns}, {60, 64, {8, 16, 32}}), std::invalid_argument);
+  CHECK_THROWS_AS(decode({rows, columns}, {64, 64, {8, 0}}), std::invalid_argument);
 }

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from runtime.bundle.decoders import Positive, Postprocess, Task, needs_labels
 from runtime.bundle.manifest import (
     Budgets,
+    InputSpec,
     Name,
-    Positive,
-    Postprocess,
     Preprocess,
     TensorSpec,
     Variant,
@@ -36,13 +36,13 @@ class BundleTable(_Table, frozen=True, kw_only=True):
     """``[bundle]``: what it is called, and the names of its classes.
 
     ``labels`` lists them in the order of the model's outputs; ``labels_file`` names a text file with
-    one a line instead.
+    one a line instead. ``task`` is the decoder's usual one where it is left out.
     """
 
     name: Name
     version: Version
     release_counter: Positive
-    task: Literal["detection"] = "detection"
+    task: Task | None = None
     labels: tuple[str, ...] = ()
     labels_file: str = ""
     min_runtime: Version = "0.1.0"
@@ -56,11 +56,15 @@ class VariantTable(_Table, frozen=True, kw_only=True, rename={"inputs": "input",
     id: Name
     engine: Name
     file: str
-    inputs: tuple[TensorSpec, ...]
+    inputs: tuple[InputSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    weights: str = ""
     precision: Literal["float32", "float16", "int8"] = "float32"
     arch: tuple[Literal["x86_64", "aarch64", "armv7l"], ...] = ()
     profiles: tuple[str, ...] = ()
+    dimensions: dict[str, Positive] = {}
+    preprocess: Preprocess | None = None
+    postprocess: Postprocess | None = None
 
     def variant(self) -> Variant:
         """The manifest's entry."""
@@ -99,9 +103,12 @@ def load(folder: Path) -> Author:
         author = convert(_parse(data, path), Author)
     except Mismatch as error:
         raise refuse(path, error.key, error.what, error.remedy) from error
-    if bool(author.bundle.labels) == bool(author.bundle.labels_file):
-        what = "labels and labels_file are both given" if author.bundle.labels else "missing"
-        raise refuse(path, "bundle.labels", what, 'write labels = ["person", ...] or labels_file = "NAME"')
+    table = author.bundle
+    if table.labels and table.labels_file:
+        raise refuse(path, "bundle.labels", "labels and labels_file are both given", "leave one out")
+    if not table.labels and not table.labels_file and needs_labels(author.postprocess):
+        remedy = 'write labels = ["person", ...] or labels_file = "NAME"'
+        raise refuse(path, "bundle.labels", "missing", remedy)
     return author
 
 

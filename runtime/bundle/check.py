@@ -5,35 +5,29 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from runtime.bundle import check_model
+from runtime.bundle.check_model import Problem
 from runtime.bundle.manifest import (
     MANIFEST_NAME,
     SCHEMA,
     SIGNATURE_NAME,
+    Budgets,
     FileEntry,
     Manifest,
-    Variant,
     check_path,
 )
 from runtime.bundle.strict import Mismatch, convert, parse_json
 from runtime.errors import Code, EdgewardError
 
 RUNTIME_VERSION = "0.1.0"
-ENGINES = ("onnxruntime",)
 MAX_LABEL = 200
-MAX_DIMENSION = 1 << 20
+# What label files write for a class index that has no class; it alone may stand twice.
+NO_LABEL = "???"
 _NEWER = "update edgeward on this machine"
-
-
-class Problem(NamedTuple):
-    """One thing that is wrong: the manifest's key, what, and the remedy."""
-
-    key: str
-    what: str
-    remedy: str
 
 
 def parse_manifest(data: bytes, *, where: str) -> Manifest:
@@ -105,19 +99,23 @@ def problems(manifest: Manifest) -> Iterator[Problem]:
         text: str = getattr(manifest, key)
         if not all(letter.isprintable() or letter in "\n\t" for letter in text):
             yield Problem(key, "has a control character", "use plain text")
-    yield from _labels(manifest.labels)
+    yield from _labels(manifest)
     yield from _files(manifest.files)
-    yield from _variants(manifest)
-    yield from _numbers(manifest)
+    yield from check_model.variants(manifest)
+    yield from check_model.decoding(manifest)
+    yield from _budgets(manifest.budgets)
 
 
-def _labels(labels: tuple[str, ...]) -> Iterator[Problem]:
+def _labels(manifest: Manifest) -> Iterator[Problem]:
+    # Two of ImageNet's thousand classes are called "crane", a bird and a machine; a detector's classes are
+    # what rules and topics are made of.
+    may_repeat = manifest.task == "classification"
     seen: set[str] = set()
-    for index, label in enumerate(labels):
+    for index, label in enumerate(manifest.labels):
         key = f"labels[{index}]"
         if not label.strip() or len(label) > MAX_LABEL or not label.isprintable():
             yield Problem(key, "empty, too long or not printable", f"use text of at most {MAX_LABEL} letters")
-        if label in seen:
+        if label in seen and label != NO_LABEL and not may_repeat:
             yield Problem(key, f"the label {label!r} stands twice", "give each class a name of its own")
         seen.add(label)
 
@@ -139,53 +137,8 @@ def _files(files: tuple[FileEntry, ...]) -> Iterator[Problem]:
                 yield Problem(f"files[{index}].path", f"{folder!r} is a file and a folder", "rename one")
 
 
-def _variants(manifest: Manifest) -> Iterator[Problem]:
-    models = {entry.path for entry in manifest.files if entry.role == "model"}
-    ids: set[str] = set()
-    for index, variant in enumerate(manifest.variants):
-        key = f"variants[{index}]"
-        if variant.id in ids:
-            yield Problem(f"{key}.id", f"the id {variant.id!r} stands twice", "give each variant its own")
-        ids.add(variant.id)
-        if variant.file not in models:
-            yield Problem(f"{key}.file", f"{variant.file!r} is not a model file of the bundle", "list it")
-        for profile in variant.profiles:
-            if not profile or not profile.isprintable() or len(profile) > 64:
-                yield Problem(f"{key}.profiles", "has no profile's name", "use names like 'rk3588'")
-        yield from _tensors(variant, key)
-
-
-def _tensors(variant: Variant, key: str) -> Iterator[Problem]:
-    for side, specs in (("inputs", variant.inputs), ("outputs", variant.outputs)):
-        if not specs:
-            yield Problem(f"{key}.{side}", "is empty", "describe each tensor: name, dtype, shape")
-        if len({spec.name for spec in specs}) != len(specs):
-            yield Problem(f"{key}.{side}", "has a name twice", "use the names in the model file")
-        for at, spec in enumerate(specs):
-            place = f"{key}.{side}[{at}]"
-            if not spec.name or not spec.name.isprintable() or len(spec.name) > 255:
-                yield Problem(f"{place}.name", "not a tensor name", "use the name in the model file")
-            for size in spec.shape:
-                fits = 0 < size <= MAX_DIMENSION if isinstance(size, int) else size.isidentifier()
-                if not fits or len(spec.shape) > 8:
-                    what = f"{size!r} is not a dimension"
-                    yield Problem(f"{place}.shape", what, "use whole numbers from 1, or a name like 'batch'")
-
-
-def _numbers(manifest: Manifest) -> Iterator[Problem]:
-    pre = manifest.preprocess
-    if not math.isfinite(pre.scale) or pre.scale == 0:
-        yield Problem("preprocess.scale", "is zero or not a finite number", "use 1.0 for raw pixels")
-    for key, triple in (("mean", pre.mean), ("std", pre.std), ("pad", pre.pad)):
-        if not all(math.isfinite(value) for value in triple):
-            yield Problem(f"preprocess.{key}", "is not finite", "use three plain numbers")
-    if not all(pre.std):
-        yield Problem("preprocess.std", "would divide by zero", "use 1.0 where nothing is divided")
-    if not all(0 <= value <= 255 for value in pre.pad):
-        yield Problem("preprocess.pad", "is outside 0 to 255", "use a pixel value")
-    if not manifest.postprocess.strides:
-        yield Problem("postprocess.strides", "is empty", "use the model's strides, like [8, 16, 32]")
-    for name in msgspec.structs.fields(manifest.budgets):
-        value = getattr(manifest.budgets, name.name)
+def _budgets(budgets: Budgets) -> Iterator[Problem]:
+    for name in msgspec.structs.fields(budgets):
+        value = getattr(budgets, name.name)
         if value is not None and not (math.isfinite(value) and value > 0):
             yield Problem(f"budgets.{name.name}", f"{value} is not a budget", "use a number over zero")

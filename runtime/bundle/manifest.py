@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from runtime.bundle.decoders import Positive, Postprocess, Task
 from runtime.errors import Code, EdgewardError
 
 MANIFEST_NAME = "manifest.json"
@@ -26,8 +27,6 @@ Version = Annotated[
     ),
 ]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Triple = tuple[float, float, float]
 DType = Literal["float32", "float16", "uint8", "int8", "int32", "int64"]
 
@@ -51,35 +50,50 @@ class FileEntry(_Strict, frozen=True, kw_only=True):
     blocks: tuple[Sha256, ...] = ()
 
 
+class Quantisation(_Strict, frozen=True, kw_only=True):
+    """``value = (q - zero_point) * scale``, one for the whole tensor."""
+
+    scale: Annotated[float, msgspec.Meta(gt=0.0)]
+    zero_point: Annotated[int, msgspec.Meta(ge=-128, le=255)] = 0
+
+
 class TensorSpec(_Strict, frozen=True, kw_only=True):
-    """Name, dtype and shape of a model's input or output; a text in ``shape`` is a symbolic dimension."""
+    """Name, dtype and shape of a model's output; a text in ``shape`` is a symbolic dimension.
+
+    ``quantisation`` of integer tensors: of an output that has none the model file's own is taken; an input
+    that has none gets the number that preprocessing makes, rounded, which for raw pixels is the pixel.
+    """
 
     name: str
     dtype: DType
     shape: tuple[int | str, ...]
+    quantisation: Quantisation | None = None
 
 
-class Variant(_Strict, frozen=True, kw_only=True):
-    """One way to run the model: an engine and the file that it loads."""
+class InputSpec(TensorSpec, frozen=True, kw_only=True):
+    """A model's input and what it is fed with.
 
-    id: Name
-    engine: Name
-    file: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    precision: Literal["float32", "float16", "int8"] = "float32"
-    arch: tuple[Literal["x86_64", "aarch64", "armv7l"], ...] = ()
-    profiles: tuple[str, ...] = ()
+    ``feed``: ``picture``, the preprocessed picture (one input of each variant); ``value``, the numbers of
+    ``value``, always (one for all elements, or one each); ``state``, what the output ``from_output`` gave for
+    the stream's frame before, at first the numbers of ``value`` or zeros; ``picture_size``, height and width
+    of the source picture in pixels; ``picture_scale``, tensor pixels a source pixel, vertically and across.
+    """
+
+    feed: Literal["picture", "value", "state", "picture_size", "picture_scale"] = "picture"
+    value: Annotated[tuple[float, ...], msgspec.Meta(max_length=65536)] = ()
+    from_output: str = ""
 
 
 class Preprocess(_Strict, frozen=True, kw_only=True):
     """From a picture to the input tensor: ``value = (pixel * scale - mean) / std``, channel by channel.
 
-    ``mean``, ``std`` and ``pad`` are in the tensor's channel order; ``pad`` is a pixel value, 0 to 255.
+    ``mean``, ``std`` and ``pad`` are in the tensor's channel order; ``pad`` is a pixel value, 0 to 255. Of
+    ``order = "gray"`` their first number counts.
     """
 
-    fit: Literal["letterbox", "letterbox_topleft", "stretch"] = "letterbox"
-    order: Literal["rgb", "bgr"] = "rgb"
+    fit: Literal["letterbox", "letterbox_topleft", "stretch", "crop"] = "letterbox"
+    sampling: Literal["bilinear", "area"] = "bilinear"
+    order: Literal["rgb", "bgr", "gray"] = "rgb"
     layout: Literal["nchw", "nhwc"] = "nchw"
     scale: float = 1.0
     mean: Triple = (0.0, 0.0, 0.0)
@@ -87,17 +101,26 @@ class Preprocess(_Strict, frozen=True, kw_only=True):
     pad: Triple = (114.0, 114.0, 114.0)
 
 
-class Yolox(_Strict, frozen=True, kw_only=True, tag="yolox", tag_field="decoder"):
-    """Raw YOLOX head (Ge et al. 2021, arXiv:2107.08430): ``[1, N, 5 + classes]``."""
+class Variant(_Strict, frozen=True, kw_only=True):
+    """One way to run the model: an engine and the file that it loads.
 
-    strides: tuple[Positive, ...] = (8, 16, 32)
-    score_threshold: Fraction = 0.35
-    iou_threshold: Fraction = 0.45
-    class_agnostic: bool = False
-    max_detections: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 300
+    ``weights``: a second file where the engine's format has two (OpenVINO's ``.bin``, ncnn's ``.bin``).
+    ``dimensions`` gives each symbolic dimension its size. A symbolic first dimension that is not in it is
+    the batch, which the device chooses. ``preprocess`` and ``postprocess`` stand in for the manifest's.
+    """
 
-
-Postprocess = Yolox
+    id: Name
+    engine: Name
+    file: str
+    inputs: tuple[InputSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    weights: str = ""
+    precision: Literal["float32", "float16", "int8"] = "float32"
+    arch: tuple[Literal["x86_64", "aarch64", "armv7l"], ...] = ()
+    profiles: tuple[str, ...] = ()
+    dimensions: dict[str, Positive] = {}
+    preprocess: Preprocess | None = None
+    postprocess: Postprocess | None = None
 
 
 class Budgets(_Strict, frozen=True, kw_only=True):
@@ -115,8 +138,8 @@ class Manifest(_Strict, frozen=True, kw_only=True):
     name: Name
     version: Version
     release_counter: Positive
-    task: Literal["detection"]
-    labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=10_000)]
+    task: Task
+    labels: Annotated[tuple[str, ...], msgspec.Meta(max_length=10_000)] = ()
     files: Annotated[tuple[FileEntry, ...], msgspec.Meta(min_length=1, max_length=1000)]
     variants: Annotated[tuple[Variant, ...], msgspec.Meta(min_length=1, max_length=100)]
     preprocess: Preprocess

@@ -11,6 +11,7 @@ import msgspec
 from runtime.bundle.author import AUTHOR_NAME, Author, VariantTable, author_key, load, refuse
 from runtime.bundle.check import check_manifest, problems
 from runtime.bundle.container import CHUNK, MAX_FILES_BYTES, MAX_MANIFEST, Writer
+from runtime.bundle.decoders import tasks
 from runtime.bundle.digests import FileDigest, checked
 from runtime.bundle.manifest import MANIFEST_NAME, SCHEMA, FileEntry, Manifest, check_path
 from runtime.bundle.regular_file import BUNDLE, open_regular
@@ -77,7 +78,10 @@ def _sources(author: Author, folder: Path) -> list[_Source]:
     toml = folder / AUTHOR_NAME
     sources: dict[str, _Source] = {}
     for index, variant in enumerate(author.variants):
-        sources.setdefault(variant.file, _Source(variant.file, "model", f"variant[{index}].file"))
+        for key in ("file", "weights"):
+            path = getattr(variant, key)
+            if path:
+                sources.setdefault(path, _Source(path, "model", f"variant[{index}].{key}"))
     for index, table in enumerate(author.files):
         key = f"file[{index}].path"
         if table.path in sources:
@@ -195,10 +199,10 @@ def _manifest(author: Author, entries: tuple[FileEntry, ...], folder: Path) -> M
         "version": table.version,
         "release_counter": table.release_counter,
         "min_runtime": table.min_runtime,
-        "task": table.task,
+        "task": table.task or tasks(author.postprocess)[0],
         "description": table.description,
         "license": table.license,
-        "labels": table.labels or _labels(table.labels_file, folder),
+        "labels": table.labels or (_labels(table.labels_file, folder) if table.labels_file else ()),
         "files": msgspec.to_builtins(entries),
         "variants": msgspec.to_builtins(tuple(map(VariantTable.variant, author.variants))),
         "preprocess": msgspec.to_builtins(author.preprocess),

@@ -159,11 +159,18 @@ def _wanted_list(kind: Any) -> str:
 def _wanted(kind: Any) -> str:
     """What a value of that type looks like, in words."""
     wanted = []
-    for part in _parts(kind):
+    parts = list(_parts(kind))
+    if len(tagged := [part for part in parts if _is_struct(part)]) > 1:
+        tags = ", ".join(sorted(str(part.__struct_config__.tag) for part in tagged))
+        wanted.append(f"a table with {tagged[0].__struct_config__.tag_field}, one of: {tags}")
+        parts = [part for part in parts if part not in tagged]
+    for part in parts:
         if typing.get_origin(part) is typing.Literal:
             wanted += [repr(value) for value in typing.get_args(part)]
         elif typing.get_origin(part) in {tuple, list}:
             wanted.append(_wanted_list(part))
+        elif typing.get_origin(part) is dict:
+            wanted.append(f"a table of names and {_wanted(typing.get_args(part)[1])}")
         elif _is_struct(part):
             wanted.append("a table with " + ", ".join(keys_of(part)))
         else:

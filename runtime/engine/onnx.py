@@ -1,16 +1,26 @@
-"""onnxruntime: IO binding to buffers that are kept for the life of the model."""
+"""onnxruntime: IO binding to buffers that are kept, and one execution provider that is known to run."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
-import onnxruntime as ort
+import numpy as np
 
-from runtime.bundle.manifest import TensorSpec, Variant
-from runtime.engine import Array, allocate
-from runtime.errors import Code, EdgewardError
+from runtime.bundle.manifest import Variant
+from runtime.engine import (
+    Array,
+    Capabilities,
+    ModelFiles,
+    TensorInfo,
+    affinity,
+    onnx_providers,
+    package,
+    tensors,
+)
+from runtime.ipc import EngineOptions
 
 _EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+_INSTALL = "pip install 'edgeward[onnx]'"
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -18,113 +28,131 @@ _DTYPES = {
     "tensor(int8)": "int8",
     "tensor(int32)": "int32",
     "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
 }
 
 
-class OnnxEngine:
-    """A session with its inputs and outputs bound once; see ``runtime.engine.Engine``."""
-
-    def __init__(self, session: ort.InferenceSession, variant: Variant, *, where: str) -> None:
-        self._session = session
-        self._where = where
-        self.provider: str = session.get_providers()[0]
-        self._binding = session.io_binding()
-        self.inputs: list[Array] = []
-        self.outputs: list[Array] = []
-        for spec in variant.inputs:
-            buffer = allocate(spec.dtype, _fixed(spec, where))
-            self._binding.bind_input(spec.name, "cpu", 0, buffer.dtype, buffer.shape, buffer.ctypes.data)
-            self.inputs.append(buffer)
-        for spec in variant.outputs:
-            buffer = allocate(spec.dtype, _fixed(spec, where))
-            self._binding.bind_output(spec.name, "cpu", 0, buffer.dtype, buffer.shape, buffer.ctypes.data)
-            self.outputs.append(buffer)
-
-    def run(self) -> None:
-        """One inference over the kept buffers."""
-        try:
-            self._session.run_with_iobinding(self._binding)
-        except Exception as error:
-            # onnxruntime's exceptions share no base class below Exception.
-            raise EdgewardError(
-                Code.MODEL_RUN,
-                _first_line(error),
-                where=self._where,
-                remedy="run 'edgeward bundle inspect' on it",
-            ) from error
-
-    def close(self) -> None:
-        """Drop the session; onnxruntime frees the model with its last reference."""
-        del self._binding, self._session
+def capabilities() -> Capabilities:
+    """See ``runtime.engine.Backend``."""
+    try:
+        ort = package.find("onnxruntime", install=_INSTALL)
+    except package.MissingError as missing:
+        return Capabilities(available=False, reason=missing.reason)
+    return Capabilities(True, version=ort.__version__, providers=tuple(ort.get_available_providers()))
 
 
-def load(variant: Variant, model: bytes, *, threads: int, where: str) -> OnnxEngine:
-    """See ``runtime.engine.load``; ``threads`` is the number of threads inside one operator."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+def load(variant: Variant, files: ModelFiles, options: EngineOptions, *, where: str) -> OnnxEngine:
+    """See ``runtime.engine.load``."""
+    ort = package.find("onnxruntime", install=_INSTALL)
+    with affinity.held(options.affinity):
+        chosen = onnx_providers.open_session(
+            ort, files, options, lambda: _session_options(ort, variant, options), variant, where=where
+        )
+    session = chosen.session
+    known = tensors.agreed(variant, _infos(session.get_inputs()), _infos(session.get_outputs()), where=where)
+    return OnnxEngine(chosen, known, affinity.home(options.affinity), where=where)
+
+
+def _session_options(ort: Any, variant: Variant, options: EngineOptions) -> Any:
+    wanted = ort.SessionOptions()
+    wanted.intra_op_num_threads = options.threads
+    wanted.inter_op_num_threads = 1
+    wanted.log_severity_level = 4
     # Spinning threads burn a core between frames, which a board that also decodes does not have.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    wanted.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # A model may name files beside it for its weights. None of them was hashed with the model, and given as
     # bytes a model has no place of its own: they would be looked for in the current folder.
-    options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, "/nonexistent")
-    try:
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise EdgewardError(
-            Code.MODEL_LOAD,
-            f"onnxruntime cannot load the model: {_first_line(error)}",
-            where=where,
-            remedy="check that the file is a complete ONNX model of an opset that this onnxruntime knows",
-        ) from error
-    _check("input", variant.inputs, session.get_inputs(), where)
-    _check("output", variant.outputs, session.get_outputs(), where)
-    try:
-        return OnnxEngine(session, variant, where=where)
-    except (MemoryError, ValueError) as error:
-        remedy = "check the shapes in bundle.toml"
-        what = f"no memory for its tensors: {_first_line(error)}"
-        raise EdgewardError(Code.MODEL_LOAD, what, where=where, remedy=remedy) from error
+    wanted.add_session_config_entry(_EXTERNAL_DATA_FOLDER, "/nonexistent")
+    # Sizes that are known let onnxruntime plan its memory once; a name that the model lacks does no harm.
+    for name, size in variant.dimensions.items():
+        wanted.add_free_dimension_override_by_name(name, size)
+    return wanted
 
 
-def _fixed(spec: TensorSpec, where: str) -> tuple[int, ...]:
-    shape = tuple(size for size in spec.shape if isinstance(size, int) and size > 0)
-    if len(shape) != len(spec.shape):
-        raise EdgewardError(
-            Code.BUNDLE_UNSUPPORTED,
-            f"tensor {spec.name!r} has the shape {list(spec.shape)}; this version needs fixed sizes",
-            where=where,
-            remedy="give numbers in bundle.toml",
-        )
-    return shape
+def _infos(nodes: list[Any]) -> list[TensorInfo]:
+    return [TensorInfo(node.name, _DTYPES.get(node.type, node.type), tuple(node.shape)) for node in nodes]
 
 
-def _check(kind: str, declared: tuple[TensorSpec, ...], found: list[Any], where: str) -> None:
-    """The manifest's tensors against the model's own: names, dtypes, ranks and fixed sizes."""
-    by_name = {node.name: node for node in found}
-    if kind == "input" and set(by_name) != {spec.name for spec in declared}:
-        _mismatch(
-            f"the model's inputs are {sorted(by_name)}, the manifest's {[s.name for s in declared]}", where
-        )
-    for spec in declared:
-        node = by_name.get(spec.name)
-        if node is None:
-            _mismatch(f"the model has no {kind} {spec.name!r}, it has {sorted(by_name)}", where)
-        dtype = _DTYPES.get(node.type, node.type)
-        if dtype != spec.dtype:
-            _mismatch(f"{kind} {spec.name!r} is {dtype} in the model and {spec.dtype} in the manifest", where)
-        fits = len(node.shape) == len(spec.shape) and all(
-            mine == own or not isinstance(own, int) for mine, own in zip(spec.shape, node.shape, strict=True)
-        )
-        if not fits:
-            what = f"{kind} {spec.name!r} is {list(node.shape)} in the model, not {list(spec.shape)}"
-            _mismatch(what, where)
+class OnnxEngine:
+    """A session; see ``runtime.engine.Engine``."""
+
+    def __init__(
+        self, chosen: onnx_providers.Chosen, known: tensors.Tensors, home: affinity.Home | None, *, where: str
+    ) -> None:
+        self.provider = chosen.provider
+        self.inputs = known.inputs
+        self.outputs = known.outputs
+        self._session: Any = chosen.session
+        self._known = known
+        self._home = home
+        self._where = where
+        self._bindings: dict[int, OnnxBinding] = {}
+
+    def bind(self, batch: int) -> OnnxBinding:
+        """See ``runtime.engine.Engine``."""
+        if batch not in self._bindings:
+            tensors.check_batch(self._known.variant, batch, where=self._where)
+            try:
+                binding = OnnxBinding(self._session, self._known, batch, self._home, where=self._where)
+            except (MemoryError, ValueError, RuntimeError) as error:
+                raise tensors.cannot_bind(batch, error, where=self._where) from error
+            self._bindings[batch] = binding
+        return self._bindings[batch]
+
+    def close(self) -> None:
+        """Drop the session and what is bound to it; onnxruntime frees the model with its last reference."""
+        for binding in self._bindings.values():
+            binding.close()
+        self._bindings.clear()
+        self._session = None
 
 
-def _mismatch(what: str, where: str) -> NoReturn:
-    raise EdgewardError(Code.MODEL_MISMATCH, what, where=where, remedy="correct bundle.toml and pack again")
+class OnnxBinding:
+    """See ``runtime.engine.Binding``."""
 
+    def __init__(
+        self, session: Any, known: tensors.Tensors, batch: int, home: affinity.Home | None, *, where: str
+    ) -> None:
+        self.inputs = tensors.inputs(known, batch)
+        self.outputs: list[Array] = []
+        self._run = session.run_with_iobinding
+        self._home = home
+        self._where = where
+        self._io: Any = session.io_binding()
+        self._open: list[tuple[int, str]] = []
+        for info, buffer in zip(known.inputs, self.inputs, strict=True):
+            self._io.bind_input(info.name, "cpu", 0, np.dtype(info.dtype), buffer.shape, buffer.ctypes.data)
+        kept = tensors.outputs(known, batch)
+        for at, (info, own) in enumerate(zip(known.outputs, kept, strict=True)):
+            if own is None:
+                self._io.bind_output(info.name, "cpu")
+                self._open.append((at, info.name))
+                self.outputs.append(tensors.empty(known.variant.outputs[at]))
+            else:
+                self._io.bind_output(info.name, "cpu", 0, np.dtype(info.dtype), own.shape, own.ctypes.data)
+                self.outputs.append(own)
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    def run(self) -> None:
+        """See ``runtime.engine.Binding``."""
+        if self._home is not None:
+            self._home.enter()
+        try:
+            for _, name in self._open:
+                self._io.bind_output(name, "cpu")
+            self._run(self._io)
+            if self._open:
+                self._read()
+        except Exception as error:
+            # onnxruntime's exceptions share no base class below Exception.
+            raise tensors.cannot_run(error, where=self._where) from error
+
+    def _read(self) -> None:
+        """Take over the outputs that onnxruntime allocated."""
+        found = self._io.get_outputs()
+        for at, _ in self._open:
+            array = found[at].numpy()
+            self.outputs[at] = array.view(np.uint8) if array.dtype == bool else array
+
+    def close(self) -> None:
+        """Let go of the session, which lives as long as anything bound to it."""
+        self._run = self._io = None

@@ -22,7 +22,7 @@ class Picture(NamedTuple):
     full_range: bool
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True, frozen=True, eq=False)
 class Frame:
     """One picture.
 

@@ -76,7 +76,7 @@ class LibavSource:
         """
         address = target(self._spec.url)
         timeout_s = self._spec.open_timeout_s
-        started = time.monotonic()
+        started, cpu_began = time.monotonic(), time.thread_time()
         try:
             self._container = av.open(
                 address,
@@ -87,6 +87,9 @@ class LibavSource:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             waited_s = time.monotonic() - started
             raise failure.of_open(error, where=self.where, timeout_s=timeout_s, waited_s=waited_s) from error
+        finally:
+            # Of some containers libav decodes the first pictures already to find out what they hold.
+            self._tally.spent_decoding(time.thread_time() - cpu_began, 0.0)
         self._select_track()
 
     def _select_track(self) -> None:
@@ -174,7 +177,7 @@ class LibavSource:
                 timeout_s=self._spec.read_timeout_s,
                 waited_s=time.monotonic() - began,
             ) from error
-        self._tally.spent_decoding(time.thread_time() - cpu_began)
+        self._tally.spent_decoding(time.thread_time() - cpu_began, 0.0)  # its wall time is that of the camera
         if self.live and time.monotonic() - began >= self._spec.read_timeout_s:
             # Interrupted, libav first hands out what its parser still held: a picture as old as the wait.
             raise failure.stalled(where=self.where, timeout_s=self._spec.read_timeout_s)
@@ -188,7 +191,7 @@ class LibavSource:
 
         A lost packet breaks a picture, not the stream.
         """
-        began = time.thread_time()
+        began, cpu_began = time.monotonic(), time.thread_time()
         try:
             return packet.decode()
         except av.error.InvalidDataError:
@@ -197,7 +200,7 @@ class LibavSource:
         except av.error.FFmpegError as error:
             raise failure.of_read(error, where=self.where, timeout_s=math.inf, waited_s=0.0) from error
         finally:
-            self._tally.spent_decoding(time.thread_time() - began)
+            self._tally.spent_decoding(time.thread_time() - cpu_began, time.monotonic() - began)
 
     def _frame(self, picture: VideoFrame, index: int) -> Frame:
         kind = _AS_IT_IS.get(picture.format.name)
@@ -207,10 +210,11 @@ class LibavSource:
             picture = picture.reformat(format="yuv420p")
             kind = "i420"
         arrived = picture.opaque
+        planes = picture.planes  # made anew at each access
         return Frame(
             picture=Picture(kind, picture.width, picture.height, _matrix(picture), full_range),
-            planes=picture.planes,
-            strides=tuple(plane.line_size for plane in picture.planes),
+            planes=planes,
+            strides=tuple([plane.line_size for plane in planes]),
             index=index,
             session=self._session,
             pts_s=picture.time if self._has_times else None,

@@ -1,14 +1,26 @@
-"""From a decoded picture into the model's input tensor, by the native fused pass."""
+"""From a decoded picture, or parts of it, into the model's input tensor, by the native fused pass."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import native
-from runtime.bundle.manifest import Preprocess, TensorSpec
+from runtime.bundle.manifest import InputSpec, Preprocess
 from runtime.engine import Array
 from runtime.errors import Code, EdgewardError
 from runtime.source.frame import Frame, Picture
+from runtime.vision.placement import Placement
 
 _PLANS = 16
+
+Crop = tuple[int, int, int, int]
+"""x, y, width, height in pixels of the source picture."""
+
+
+class _Plan(NamedTuple):
+    native: native.Preprocess
+    placement: Placement
 
 
 class Preprocessor:
@@ -16,32 +28,48 @@ class Preprocessor:
 
     Args:
         spec: fit, colour order and normalising, from the manifest.
-        tensor: the model's input; ``[1, 3, H, W]`` or ``[1, H, W, 3]``, as ``spec.layout`` says.
+        tensor: the model's input; ``[B, 3, H, W]`` or ``[B, H, W, 3]``, as ``spec.layout`` says; one channel
+            instead of three for ``order = "gray"``.
+        shape: the same in numbers, for one picture.
         where: the bundle's name, for errors.
 
     Raises:
-        EdgewardError: ``BUNDLE_MANIFEST`` when ``tensor`` is no picture of three channels.
+        EdgewardError: ``BUNDLE_MANIFEST`` when the tensor is no picture of that layout and order.
     """
 
-    def __init__(self, spec: Preprocess, tensor: TensorSpec, *, where: str) -> None:
+    def __init__(self, spec: Preprocess, tensor: InputSpec, shape: Sequence[int], *, where: str) -> None:
         self._spec = spec
         self._dtype = tensor.dtype
-        self.height, self.width = _size(spec, tensor, where)
-        self._plans: dict[Picture, native.Preprocess] = {}
+        self._quantisation = tensor.quantisation
+        self.height, self.width = _size(spec, tensor.name, shape, where)
+        self._plans: dict[Picture, _Plan] = {}
 
-    def run(self, frame: Frame, out: Array) -> native.Preprocess:
-        """Fill ``out`` from ``frame``; the plan tells how to map boxes back to the picture."""
-        plan = self._plans.get(frame.picture)
+    def run(self, frame: Frame, out: Array) -> Placement:
+        """Fill ``out``, one picture's tensor, from the whole of ``frame``."""
+        plan = self._plan(frame.picture)
+        plan.native.run(frame.planes, frame.strides, out)
+        return plan.placement
+
+    def run_crops(self, frame: Frame, crops: Sequence[Crop], out: Array) -> list[Placement]:
+        """Fill the first ``len(crops)`` pictures of the batch ``out`` from parts of ``frame``."""
+        width, height = frame.picture.width, frame.picture.height
+        mappings = self._plan(frame.picture).native.run_crops(frame.planes, frame.strides, crops, out)
+        return [
+            Placement(*mapping, min(width, x + w), min(height, y + h))
+            for mapping, (x, y, w, h) in zip(mappings, crops, strict=True)
+        ]
+
+    def _plan(self, picture: Picture) -> _Plan:
+        plan = self._plans.get(picture)
         if plan is None:
             if len(self._plans) >= _PLANS:
                 self._plans.clear()  # a camera that changes its size again and again must not fill the memory
-            plan = self._plans[frame.picture] = self._plan(frame.picture)
-        plan.run(frame.planes, frame.strides, out)
+            plan = self._plans[picture] = self._make(picture)
         return plan
 
-    def _plan(self, picture: Picture) -> native.Preprocess:
-        spec = self._spec
-        return native.Preprocess(
+    def _make(self, picture: Picture) -> _Plan:
+        spec, quantisation = self._spec, self._quantisation
+        made = native.Preprocess(
             format=picture.format,
             width=picture.width,
             height=picture.height,
@@ -50,6 +78,7 @@ class Preprocessor:
             out_width=self.width,
             out_height=self.height,
             fit=spec.fit,
+            sampling=spec.sampling,
             pad=spec.pad,
             order=spec.order,
             mean=spec.mean,
@@ -57,21 +86,35 @@ class Preprocessor:
             scale=spec.scale,
             dtype=self._dtype,
             layout=spec.layout,
+            quant_scale=quantisation.scale if quantisation else 1.0,
+            quant_zero_point=quantisation.zero_point if quantisation else 0,
+        )
+        return _Plan(
+            made,
+            Placement(
+                made.scale_x,
+                made.scale_y,
+                made.pad_x,
+                made.pad_y,
+                made.crop_x,
+                made.crop_y,
+                picture.width,
+                picture.height,
+            ),
         )
 
 
-def _size(spec: Preprocess, tensor: TensorSpec, where: str) -> tuple[int, int]:
+def _size(spec: Preprocess, name: str, shape: Sequence[int], where: str) -> tuple[int, int]:
     """Height and width of the tensor in pixels."""
-    shape = tensor.shape
+    depth = 1 if spec.order == "gray" else 3
     channels, rows = (1, 2) if spec.layout == "nchw" else (3, 1)
-    if len(shape) == 4 and shape[0] == 1 and shape[channels] == 3:
-        height, width = shape[rows], shape[rows + 1]
-        if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
-            return height, width
-    expected = "[1, 3, H, W]" if spec.layout == "nchw" else "[1, H, W, 3]"
+    if len(shape) == 4 and shape[0] == 1 and shape[channels] == depth:
+        return shape[rows], shape[rows + 1]
+    expected = f"[1, {depth}, H, W]" if spec.layout == "nchw" else f"[1, H, W, {depth}]"
     raise EdgewardError(
         Code.BUNDLE_MANIFEST,
-        f"input {tensor.name!r} has the shape {list(shape)}, the layout {spec.layout} calls for {expected}",
+        f"input {name!r} has the shape {list(shape)}, "
+        f"the layout {spec.layout} with order {spec.order} calls for {expected}",
         where=where,
-        remedy="correct the input's shape or preprocess.layout in bundle.toml",
+        remedy="correct the input's shape, or preprocess.layout or order, in bundle.toml",
     )

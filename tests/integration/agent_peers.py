@@ -201,16 +201,27 @@ class AgentFolder:
         self.started: list[AgentProcess] = []
 
     def write(
-        self, url: str, behaviours: dict[str, str], *, streams: tuple[str, ...] = ("cam",), mqtt: str = ""
+        self,
+        url: str,
+        behaviours: dict[str, str],
+        *,
+        streams: tuple[str, ...] = ("cam",),
+        mqtt: str = "",
+        pipeline: str = "",
     ) -> Path:
-        """One pipeline for each behaviour of the fake worker; its bundle is a file that names it."""
+        """One pipeline for each behaviour of the fake worker; its bundle is a file that names it.
+
+        ``mqtt`` and ``pipeline`` are more lines for the section, and for each pipeline.
+        """
         text = (
             f'[device]\nid = "dev"\nstate_dir = "state"\n[mqtt]\nurl = "{url}"\n{mqtt}\n'
             '[trust]\nrelease_keys = ["release.pub"]\n[health]\ninterval_s = 5\nmetrics_interval_s = 1\n'
         )
         for name, behaviour in behaviours.items():
             self.behave(name, behaviour)
-            text += f'[[pipeline]]\nname = "{name}"\nbundle = "{name}.ewb"\nworker_timeout_s = 2\n'
+            text += (
+                f'[[pipeline]]\nname = "{name}"\nbundle = "{name}.ewb"\nworker_timeout_s = 2\n{pipeline}\n'
+            )
             for stream in streams:
                 text += f'[[pipeline.stream]]\nname = "{stream}"\nurl = "rtsp://127.0.0.1/{stream}"\n'
                 text += "stall_after_s = 1\n"

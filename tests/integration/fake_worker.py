@@ -7,6 +7,7 @@ start message names a behaviour, or a file that names it (so that a test changes
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import select
 import signal
@@ -18,6 +19,36 @@ import time
 from pathlib import Path
 
 from runtime import ipc
+from runtime.findings import (
+    Classified,
+    Detection,
+    Findings,
+    Inside,
+    Keypoint,
+    Mask,
+    Segmentation,
+    Tensor,
+)
+
+SEEN = Findings(detections=(Detection("thing", 0.9, (1.0, 2.0, 3.0, 4.0)),))
+EVERYTHING = Findings(
+    detections=(
+        Detection(
+            "thing",
+            0.9,
+            (1.0, 2.0, 3.0, 4.0),
+            keypoints=(Keypoint("nose", 1.5, 2.5, 0.8),),
+            mask=Mask((1.0, 2.0, 3.0, 4.0), 2, 2, (1, 3)),
+            inside=(Inside("kind", Findings(classes=(Classified("scratch", 0.75),))),),
+        ),
+    ),
+    classes=(Classified("street", 0.5),),
+    segmentation=Segmentation(
+        box=(0.0, 0.0, 640.0, 480.0), width=2, height=1, runs=((0, 1), (-1, 1)), shares={"road": 0.5}
+    ),
+    embedding=(0.6, 0.8),
+    tensors=(Tensor(name="out", dtype="int16", shape=(2,), data=b"\x01\x00\x02\x00"),),
+)
 
 
 def number(behaviour: str, name: str) -> float:
@@ -50,7 +81,14 @@ class FakeWorker:
     def ready(self) -> None:
         self.send(
             ipc.Ready(
-                bundle="fake", version="1.0.0", engine="fake", provider="none", load_ms=1, labels=("thing",)
+                bundle="fake",
+                version="1.0.0",
+                variant="fake-float32",
+                engine="fake",
+                provider="none",
+                load_ms=1,
+                labels=("thing",),
+                batch=4,
             )
         )
 
@@ -104,7 +142,13 @@ class FakeWorker:
 
     def result(self, stream: str, frame: int, behaviour: str) -> None:
         now = time.monotonic_ns()
-        found = () if "empty" in behaviour else (ipc.Detection("thing", 0.9, (1.0, 2.0, 3.0, 4.0)),)
+        found = Findings() if "empty" in behaviour else SEEN
+        if "everything" in behaviour:
+            found = EVERYTHING
+        if "huge-tensor" in behaviour:
+            found = Findings(
+                tensors=(Tensor(name="out", dtype="uint8", shape=(1 << 20,), data=bytes(1 << 20)),)
+            )
         self.send(
             ipc.Result(
                 stream=stream,
@@ -115,7 +159,11 @@ class FakeWorker:
                 done_ns=now,
                 width=640,
                 height=480,
-                detections=found,
+                detections=found.detections,
+                classes=found.classes,
+                segmentation=found.segmentation,
+                embedding=found.embedding,
+                tensors=found.tensors,
             )
         )
 
@@ -126,6 +174,7 @@ class FakeWorker:
                 mono_ns=time.monotonic_ns(),
                 streams={stream.name: counters for stream in start.streams},
                 cpu_s={"decode": 0.1, "infer": 0.2},
+                wall_s={"decode": 0.2, "infer": 0.3},
                 rss_mb=12.5,
             )
         )
@@ -142,6 +191,14 @@ def main() -> int:
     named = Path(start.bundle_dir) / "behaviour"
     behaviour = named.read_text() if named.is_file() else start.bundle_dir
     os.write(1, f"fake worker: {behaviour}\n".encode())
+    for stage in start.stages:
+        crops = (Path(stage.bundle_dir) / "behaviour").read_text()
+        os.write(1, f"stage {stage.name}: {crops} for {', '.join(stage.labels)}\n".encode())
+    if start.engine.affinity:
+        os.sched_setaffinity(0, start.engine.affinity)
+    if "burn" in behaviour:
+        for _ in itertools.count():  # until it is killed
+            pass
     if "garbage" in behaviour:
         worker.ready()
         worker.sock.sendall(struct.pack(">I", 5) + b"hello")

@@ -132,3 +132,22 @@ async def test_an_unread_worker_waits_instead_of_filling_our_memory() -> None:
 
     assert len(worker._channel._unread) < channel.HIGH_WATER + 2000
     assert await worker.stop(5) == 0
+
+
+async def test_large_results_that_nobody_reads_are_bounded_in_bytes_and_none_is_lost() -> None:
+    worker = await start("huge-tensor fps=100000")
+    await first(worker, ipc.Result)
+    from agent.workers import channel  # noqa: PLC0415
+
+    held = worker._channel
+    async with asyncio.timeout(10):
+        while not held._paused:
+            await asyncio.sleep(0.01)
+    assert held._unread_bytes <= channel.HIGH_WATER_BYTES + ipc.MAX_FRAME
+    frames = []
+    while len(frames) < 20:
+        message = await first(worker, ipc.Result)
+        assert isinstance(message, ipc.Result)
+        frames.append(message.frame)
+    assert frames == list(range(1, 21))
+    assert await worker.stop(5) == 0

@@ -1,4 +1,4 @@
-// One affine colour step: from three sampled components to three normalised channels.
+// One colour step: from sampled components to the pixels of the tensor's channels, and from these to its elements.
 #pragma once
 
 #include <array>
@@ -8,7 +8,7 @@ namespace edgeward {
 
 enum class PixelFormat { i420, nv12, bgr24 };
 enum class Matrix { bt601, bt709 };
-enum class ChannelOrder { rgb, bgr };
+enum class ChannelOrder { rgb, bgr, gray };
 enum class DType { float32, float16, uint8, int8 };
 
 constexpr int bytes_per_element(DType dtype) {
@@ -19,8 +19,10 @@ constexpr int bytes_per_element(DType dtype) {
   }
 }
 
+constexpr std::size_t channels_of(ChannelOrder order) { return order == ChannelOrder::gray ? 1 : 3; }
+
 // value = (pixel * scale - mean) / std, in the tensor's channel order; for the integer types then
-// q = clamp(round_half_even(value / quant_scale) + zero_point).
+// q = clamp(round_half_even(value / quant_scale) + zero_point). A gray tensor takes the first of each three.
 struct Normalisation {
   std::array<float, 3> mean{0.F, 0.F, 0.F};
   std::array<float, 3> std{1.F, 1.F, 1.F};
@@ -29,19 +31,46 @@ struct Normalisation {
   int quant_zero_point = 0;
 };
 
-// pixel[c] = floor(clamp(sum over k of gain[c][k] * sample[k] + offset[c], darkest, brightest))
-// out[c]   = clamp(pixel[c] * scale[c] + shift[c], low[c], high[c])
-//
-// Samples are integers with sample_fraction_bits of fraction. The pixel is a whole number of 0..255, as in
-// the 8-bit pictures that models are made with; `rounding` is in the offset.
+// What the three components, or the first of them, are and what becomes of them.
+enum class ColourStep : std::uint8_t {
+  ycc,       // Y, Cb, Cr to three channels
+  plain,     // three components are the three channels
+  luma,      // Y to gray
+  weighted,  // B, G, R to gray
+};
+
+// How pixels become elements.
+enum class Element : std::uint8_t {
+  float32,
+  float16,
+  raw8,    // the pixel, or the pixel - 128
+  table8,  // by a table of 256
+};
+
+// Pixels are whole numbers of 0..255, as in the 8-bit pictures that models are made with. They are made of
+// samples in integer arithmetic, so that every CPU makes the same ones; sums saturate and products are
+// rounded as pmulhrsw and vqrdmulh do. The last sum is the pixel - 128 in Q7, and its fraction is cut off.
 struct ColourTransform {
-  std::array<std::array<float, 3>, 3> gain{};
-  std::array<float, 3> offset{};
+  ColourStep step = ColourStep::plain;
+  Element element = Element::float32;
+  bool swapped = false;  // ycc and plain: the components are those of the last channel first
+  // Of ycc and luma: pixel = luma + luma * (luma_gain / 2^15) + offset + the part of chroma
+  std::int16_t luma_gain = 0;
+  std::int16_t offset = 0;
+  // Of ycc, in Q15, for centred chroma in Q8 and sums in Q7: half of the gain; that of blue is given less 1,
+  // since it would be above 1.
+  std::int16_t red_cr = 0;
+  std::int16_t green_cb = 0;
+  std::int16_t green_cr = 0;
+  std::int16_t blue_cb_less_1 = 0;
+  // Of weighted, in Q15.
+  std::array<std::int16_t, 3> weights{};
+  // For float elements: pixel * scale + shift.
   std::array<float, 3> scale{};
   std::array<float, 3> shift{};
-  std::array<float, 3> low{};
-  std::array<float, 3> high{};
-  std::int32_t zero_point = 0;
+  // For raw8: what to flip of a pixel. For table8: an element for each pixel of each channel.
+  std::uint8_t flip = 0;
+  std::array<std::array<std::uint8_t, 256>, 3> table{};
 };
 
 struct ColourSource {
@@ -53,9 +82,7 @@ struct ColourSource {
 // What is added before the fraction is cut off. OpenCV's 8-bit conversion and resize cut off fractions on their
 // way and come out 0.08 lower than plain rounding, on average of real pictures; so does this. Models are
 // tested with those pictures, and scores near a threshold follow such a bias.
-constexpr float rounding = 0.42F;
-constexpr float darkest = rounding;
-constexpr float brightest = 255.F + rounding;
+constexpr double rounding = 0.42;
 
 // The least luma that a picture of limited range is taken to have: below it a byte is noise around black.
 constexpr std::uint8_t luma_floor(const ColourSource& source) {
@@ -67,7 +94,8 @@ constexpr std::uint8_t luma_floor(const ColourSource& source) {
 ColourTransform colour_transform(const ColourSource& source, ChannelOrder order, DType dtype,
                                  const Normalisation& normalisation);
 
-// The tensor value of one pixel colour (0..255 units) of channel c: what padding is made of.
-float normalised(const Normalisation& normalisation, DType dtype, int channel, float pixel);
+// The tensor value of one pixel colour (0..255 units) of channel c, for an integer type its element: what
+// padding is made of.
+float normalised(const Normalisation& normalisation, DType dtype, std::size_t channel, float pixel);
 
 }  // namespace edgeward

@@ -1,6 +1,7 @@
 // Greedy non-maximum suppression.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -17,13 +18,16 @@ struct Detection {
 };
 
 struct NmsLimits {
-  float iou_threshold = 0.45F;
+  float iou_threshold = 0.45F;  // 1: nothing is suppressed
   bool class_agnostic = false;
   int max_candidates = 1000;
   int max_detections = 300;
 };
 
 float intersection_over_union(const Detection& a, const Detection& b);
+
+// Leaves the best `most` by score, equal scores by row, in any order.
+void keep_best(std::vector<Detection>& candidates, std::size_t most);
 
 // Keeps the best of each heap of boxes that overlap by more than iou_threshold (and are of one class,
 // unless class_agnostic). Sorted by score, best first; equal scores by row.

@@ -10,7 +10,7 @@ namespace edgeward {
 // "scalar" is always there.
 std::vector<std::string_view> available_simd();
 
-// The kernel set in use: "scalar", "sse4", "avx2" or "neon".
+// The kernel set in use: "scalar", "sse4", "avx2", "avx512" or "neon".
 std::string_view simd();
 
 // Takes a name of available_simd(), or "auto" for the fastest of them.

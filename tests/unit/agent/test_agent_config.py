@@ -18,6 +18,8 @@ pytestmark = pytest.mark.unit
 
 FOLDER = Path("/etc/edgeward")
 STREAM = '[[pipeline.stream]]\nname = "cam"\nurl = "rtsp://camera/1"\n'
+STAGE = '[[pipeline.stage]]\nname = "plate"\nbundle = "plates.ewb"\n'
+TILING = "[pipeline.tiling]\ncolumns = 2\nrows = 1\n"
 PIPELINE = f'[trust]\nrelease_keys = ["r.pub"]\n[[pipeline]]\nname = "line"\nbundle = "b.ewb"\n{STREAM}'
 
 
@@ -53,6 +55,15 @@ def test_relative_paths_lie_beside_the_file() -> None:
     assert loaded.pipeline[0].stream[0].password_file == ""
 
 
+def test_bundles_of_stages_delegates_and_the_cache_lie_beside_the_file() -> None:
+    delegates = "[[engine.delegate]]\npath = './npu.so'\n[[engine.delegate]]\npath = 'npu.so'"
+    loaded = parse(f"{PIPELINE}{STAGE}[engine]\ncache_dir = 'c'\n{delegates}")
+    assert loaded.pipeline[0].stage[0].bundle == "/etc/edgeward/plates.ewb"
+    assert [delegate.path for delegate in loaded.engine.delegate] == ["/etc/edgeward/npu.so", "npu.so"]
+    assert loaded.engine.cache_dir == "/etc/edgeward/c"
+    assert parse("[device]\nstate_dir = 'state'").engine.cache_dir == "/etc/edgeward/state/cache"
+
+
 @pytest.mark.parametrize(
     ("text", "code", "where", "said"),
     [
@@ -85,6 +96,37 @@ def test_relative_paths_lie_beside_the_file() -> None:
         (PIPELINE + "loup = true", Code.CONFIG_UNKNOWN_KEY, "pipeline[0].stream[0].loup", "'loop'"),
         (PIPELINE.replace(STREAM, ""), Code.CONFIG_VALUE, "pipeline[0].stream", "required and missing"),
         (PIPELINE + "stall_after_s = 0", Code.CONFIG_VALUE, "stream[0].stall_after_s", "expected float > 0"),
+        ("[engine]\naffinity = [8000]", Code.CONFIG_VALUE, "engine.affinity", "no CPU 8000; use numbers"),
+        ("[engine]\naffinity = [-1]", Code.CONFIG_VALUE, "engine.affinity", "expected int >= 0"),
+        ("[engine]\naffinity = [0, 0]", Code.CONFIG_VALUE, "engine.affinity", "stands there twice"),
+        ("[engine]\nproviders = ['cpu', 'cpu']", Code.CONFIG_VALUE, "engine.providers", "twice"),
+        ("[engine]\nproviders = ['']", Code.CONFIG_VALUE, "engine.providers", "length >= 1"),
+        (
+            "[engine]\nprovider = 'cpu'",
+            Code.CONFIG_UNKNOWN_KEY,
+            "engine.provider",
+            "did you mean 'providers'",
+        ),
+        ("[[engine.delegate]]\npath = ''", Code.CONFIG_VALUE, "engine.delegate[0].path", "expected a path"),
+        (
+            "[[engine.delegate]]\npath = 'x'\noptions = { level = 3 }",
+            Code.CONFIG_VALUE,
+            "engine.delegate[0].options",
+            "expected str, got int",
+        ),
+        (PIPELINE + TILING.replace("2", "1"), Code.CONFIG_VALUE, "pipeline[0].tiling", "single tile"),
+        (PIPELINE + TILING.replace("2", "17"), Code.CONFIG_VALUE, "pipeline[0].tiling.columns", "<= 16"),
+        (PIPELINE + TILING + "overlap = 0.6", Code.CONFIG_VALUE, "tiling.overlap", "<= 0.5"),
+        (PIPELINE + TILING + "column = 1", Code.CONFIG_UNKNOWN_KEY, "pipeline[0].tiling.column", "'columns'"),
+        (PIPELINE + STAGE + STAGE, Code.CONFIG_VALUE, "stage[1].name", "taken by pipeline[0].stage[0]"),
+        (PIPELINE + STAGE.replace("plates.ewb", ""), Code.CONFIG_VALUE, "stage[0].bundle", "expected a path"),
+        (PIPELINE + STAGE + "max_crops = 65", Code.CONFIG_VALUE, "stage[0].max_crops", "<= 64"),
+        (PIPELINE + STAGE + "grow = 1.5", Code.CONFIG_VALUE, "stage[0].grow", "<= 1"),
+        (PIPELINE + STAGE + "label = []", Code.CONFIG_UNKNOWN_KEY, "stage[0].label", "did you mean 'labels'"),
+        (PIPELINE.replace(STREAM, f"weight = 0\n{STREAM}"), Code.CONFIG_VALUE, "[0].weight", ">= 1"),
+        (PIPELINE.replace(STREAM, f"weight = 101\n{STREAM}"), Code.CONFIG_VALUE, "[0].weight", "<= 100"),
+        (PIPELINE.replace(STREAM, f"max_batch = 65\n{STREAM}"), Code.CONFIG_VALUE, "max_batch", "<= 64"),
+        (PIPELINE.replace(STREAM, f"affinity = [9000]\n{STREAM}"), Code.CONFIG_VALUE, "affinity", "<= 8191"),
     ],
 )
 def test_every_error_names_the_key_and_what_was_expected(
@@ -152,8 +194,17 @@ def test_the_effective_configuration_is_toml_again_without_secrets() -> None:
     assert parse(text.replace("pwd=***", "pwd=hidden")) == loaded
 
 
+def test_the_effective_configuration_keeps_tiles_stages_and_names_that_need_quotes() -> None:
+    delegate = (
+        "[[engine.delegate]]\npath = '/npu.so'\noptions = { 'log.level' = '3', '' = \"a\\n'b\", x-y = '' }\n"
+    )
+    loaded = parse(f"{PIPELINE}{TILING}{STAGE}labels = ['car']\n{delegate}")
+    assert loaded.engine.delegate[0].options == {"log.level": "3", "": "a\n'b", "x-y": ""}
+    assert parse(config_text.to_toml(config_file.effective(loaded))) == loaded
+
+
 KEYS = st.sampled_from(
-    ["device", "mqtt", "trust", "health", "pipeline", "stream", "name", "url", "id", "bundle", "zzz"]
+    ["device", "mqtt", "trust", "engine", "pipeline", "stream", "stage", "name", "url", "id", "bundle", "a b"]
 )
 VALUES = st.recursive(
     st.one_of(st.integers(), st.floats(), st.booleans(), st.text(max_size=8), st.datetimes().map(str)),

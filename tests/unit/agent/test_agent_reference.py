@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -43,7 +44,11 @@ def struct_of(hint: Any) -> dict[str, msgspec.structs.FieldInfo]:
         ("[mqtt]", config.Mqtt),
         ("[trust]", config.Trust),
         ("[health]", config.Health),
+        ("[engine]", config.Engine),
+        ("[[engine.delegate]]", config.Delegate),
         ("[[pipeline]]", config.Pipeline),
+        ("[pipeline.tiling]", config.Tiling),
+        ("[[pipeline.stage]]", config.Stage),
         ("[[pipeline.stream]]", config.Stream),
     ],
 )
@@ -77,6 +82,18 @@ def test_the_example_on_the_page_parses_but_for_its_files() -> None:
     assert loaded.pipeline[0].stream[0].name == "cam-1"
 
 
+GUIDE = REF.parent / "guide" / "pipelines.md"
+
+
+def test_the_examples_of_the_guide_to_pipelines_parse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sysconf", lambda _: 8)  # the board that the page is about has eight CPUs
+    examples = re.findall(r"```toml\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    assert len(examples) == 5
+    for example in examples:
+        text = f"[trust]\nrelease_keys = ['release.pub']\n{example}"
+        config_file.parse(text, where="pipelines.md", folder=Path("/etc/edgeward"))
+
+
 def test_every_field_of_every_message_is_on_the_page() -> None:
     found = tables("mqtt.md")
     expected = {"Envelope": messages.Envelope}
@@ -90,6 +107,12 @@ def test_every_field_of_every_message_is_on_the_page() -> None:
         messages.KindCounts,
         messages.DeviceMetrics,
         messages.Detected,
+        messages.Keypoint,
+        messages.Mask,
+        messages.Inside,
+        messages.Classified,
+        messages.Segmentation,
+        messages.Tensor,
     )
     expected |= {struct.__name__: struct for struct in nested}
     for heading, struct in expected.items():

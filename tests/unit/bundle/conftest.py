@@ -16,6 +16,7 @@ from runtime.bundle.container import Writer
 from runtime.bundle.keys import generate, load_private, private_pem, public_pem
 from runtime.bundle.pack import pack
 from runtime.bundle.sign import sign_bundle
+from runtime.errors import ExitStatus
 
 TOML = """\
 [bundle]
@@ -133,6 +134,18 @@ def edgeward(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return Outcome(status, captured.out, captured.err)
 
     return run
+
+
+def check_line(outcome: Outcome, status: ExitStatus, *parts: str) -> None:
+    """One line with what, where and what to do, nothing else, and the documented status."""
+    assert outcome.status == status, outcome.err
+    assert outcome.out == ""
+    assert outcome.err.count("\n") == 1, outcome.err
+    assert outcome.err.startswith("edgeward: ")
+    assert "; " in outcome.err, "no remedy"
+    assert outcome.err.rstrip("\n").isprintable(), "it could steer a terminal"
+    for part in parts:
+        assert part in outcome.err
 
 
 def sealed(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import os
 import socket
@@ -18,22 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from runtime.errors import ExitStatus
 
-from .conftest import KeyPair, Outcome, sealed
+from .conftest import KeyPair, Outcome, check_line
 
 pytestmark = pytest.mark.unit
 
 Edgeward = Callable[..., Outcome]
-
-
-def check_line(outcome: Outcome, status: ExitStatus, *parts: str) -> None:
-    assert outcome.status == status, outcome.err
-    assert outcome.out == ""
-    assert outcome.err.count("\n") == 1, outcome.err
-    assert outcome.err.startswith("edgeward: ")
-    assert "; " in outcome.err, "no remedy"
-    assert outcome.err.rstrip("\n").isprintable(), "it could steer a terminal"
-    for part in parts:
-        assert part in outcome.err
 
 
 def as_folder(path: Path, good: bytes) -> None:
@@ -210,158 +198,6 @@ def test_signing_refuses_a_key_with_a_passphrase(
     (tmp_path / "x.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, form, lock))
     outcome = edgeward("bundle", "sign", small, "--key", tmp_path / "x.key", "--out", tmp_path / "y")
     check_line(outcome, ExitStatus.KEY, "has a passphrase")
-
-
-MODEL = b"a model"
-
-
-def manifest(**changes: object) -> dict[str, Any]:
-    entry = {
-        "path": "m.onnx",
-        "size": len(MODEL),
-        "sha256": hashlib.sha256(MODEL).hexdigest(),
-        "role": "model",
-    }
-    tensor = {"name": "x", "dtype": "float32", "shape": [1, 3, 8, 8]}
-    variant = {
-        "id": "cpu",
-        "engine": "onnxruntime",
-        "file": "m.onnx",
-        "inputs": [tensor],
-        "outputs": [tensor],
-    }
-    document: dict[str, Any] = {
-        "schema": 1,
-        "name": "gate",
-        "version": "1.0.0",
-        "release_counter": 1,
-        "task": "detection",
-        "labels": ["person"],
-        "files": [entry],
-        "variants": [variant],
-        "preprocess": {},
-        "postprocess": {"decoder": "yolox"},
-    }
-    return document | changes
-
-
-def with_file(path: str) -> dict[str, Any]:
-    document = manifest()
-    document["files"][0]["path"] = path
-    document["variants"][0]["file"] = path
-    return document
-
-
-def with_variant(**changes: object) -> dict[str, Any]:
-    document = manifest()
-    document["variants"][0] |= changes
-    return document
-
-
-def with_entry(**changes: object) -> dict[str, Any]:
-    document = manifest()
-    document["files"][0] |= changes
-    return document
-
-
-MANIFESTS: dict[str, tuple[Any, str]] = {
-    "an unknown key": (manifest(lables=[]), "manifest.json: lables: unknown key; did you mean 'labels'?"),
-    "an unknown key deep inside": (with_variant(enginee="x"), "variants[0].enginee: unknown key"),
-    "a key that steers terminals": (manifest(**{"\x1b[2J": 1}), "unknown key"),
-    "a profile without a name": (with_variant(profiles=["\x1b[2J"]), "variants[0].profiles"),
-    "a missing key": ({k: v for k, v in manifest().items() if k != "labels"}, "labels: missing"),
-    "schema 2": (manifest(schema=2, new_key=1), "schema 2 is not known"),
-    "schema true": (manifest(schema=True), "schema"),
-    "a newer runtime": (manifest(min_runtime="0.2.0"), "needs edgeward 0.2.0"),
-    "a wrong type": (manifest(release_counter="1"), "release_counter: expected int, got str"),
-    "no counter": (manifest(release_counter=0), "release_counter"),
-    "a bad version": (manifest(version="1.0"), "'1.0' does not fit; use a semantic version"),
-    "a version in other digits": (manifest(version="1\u0662.0.0"), "does not fit"),
-    "a bad name": (manifest(name="Gate"), "'Gate' does not fit; use lower-case letters"),
-    "another task": (manifest(task="detect"), "did you mean 'detection'"),
-    "no decoder": (manifest(postprocess={}), "postprocess.decoder: missing"),
-    "another decoder": (manifest(postprocess={"decoder": "yolx"}), "did you mean 'yolox'"),
-    "traversal": (with_file("../m.onnx"), "'../m.onnx' is not allowed"),
-    "traversal inside": (with_file("a/../../m.onnx"), "is not allowed"),
-    "an absolute path": (with_file("/etc/m.onnx"), "is not allowed"),
-    "a hidden file": (with_file(".m.onnx"), "is not allowed"),
-    "a line end in a name": (with_file("m.onnx\n"), "is not allowed"),
-    "the manifest as a file": (with_file("manifest.json"), "is not allowed"),
-    "a file below the manifest": (with_file("manifest.json/m"), "is a file and a folder"),
-    "a file twice": (manifest(files=manifest()["files"] * 2), "stands twice"),
-    "a label twice": (manifest(labels=["a", "a"]), "the label 'a' stands twice"),
-    "an empty label": (manifest(labels=[" "]), "labels[0]"),
-    "an escape in a label": (manifest(labels=["\x1b[2J"]), "labels[0]"),
-    "an escape in the description": (manifest(description="\x1b[2J"), "control character"),
-    "a lone surrogate": (manifest(license="\ud800"), "one half of a surrogate pair"),
-    "a missing model": (with_variant(file="n.onnx"), "'n.onnx' is not a model file"),
-    "no inputs": (with_variant(inputs=[]), "variants[0].inputs: is empty"),
-    "a negative dimension": (
-        with_variant(inputs=[{"name": "x", "dtype": "int8", "shape": [-1]}]),
-        "dimension",
-    ),
-    "too few blocks": (with_entry(size=len(MODEL), blocks=["0" * 64] * 2), "block digests"),
-    "blocks of one byte": (with_entry(block_size=1), "files[0].block_size: expected int >= 4096"),
-    "wrong blocks": (with_entry(blocks=["0" * 64]), "block digests of 'm.onnx'"),
-    "a division by zero": (manifest(preprocess={"std": [1, 0, 1]}), "divide by zero"),
-    "infinity": (manifest(preprocess={"scale": float("inf")}), "not a number of JSON"),
-    "a number over all": (b"1e999", "preprocess.scale"),
-    "not JSON": (b"{", "not valid JSON"),
-    "not an object": (b"[]", "not a JSON object"),
-    "deep nesting": (b"[" * 100_000, "nested too deep"),
-    "a doubled key": (b'{"schema": 1, "schema": 1}', "'schema' stands twice"),
-}
-
-
-@pytest.mark.parametrize("kind", MANIFESTS)
-def test_a_signed_manifest_is_refused_that_has(
-    kind: str, release: KeyPair, tmp_path: Path, edgeward: Edgeward
-) -> None:
-    document, text = MANIFESTS[kind]
-    data = document if isinstance(document, bytes) else json.dumps(document).encode()
-    if data == b"1e999":
-        data = json.dumps(manifest(preprocess={"scale": 1})).replace('"scale": 1', '"scale": 1e999').encode()
-    entries = document["files"] if isinstance(document, dict) else []
-    files = {entry["path"]: MODEL for entry in entries if entry["path"] == "m.onnx"}
-    signed = {entry["path"]: entry["sha256"] for entry in entries if entry["path"] != "manifest.json"}
-    bundle = sealed(tmp_path / "x.ewb", data, files, release, signed=signed)
-    outcome = edgeward("bundle", "verify", bundle, "--key", release.public)
-    check_line(outcome, ExitStatus.BUNDLE_REFUSED, text)
-
-
-def test_the_manifest_that_these_cases_change_is_good(
-    release: KeyPair, tmp_path: Path, edgeward: Edgeward
-) -> None:
-    bundle = sealed(tmp_path / "x.ewb", json.dumps(manifest()).encode(), {"m.onnx": MODEL}, release)
-    assert edgeward("bundle", "verify", bundle, "--key", release.public).status == 0
-
-
-@pytest.mark.parametrize(
-    ("files", "signed", "text"),
-    [
-        ({"m.onnx": MODEL}, {"more.bin": "0" * 64}, "not the signed files"),
-        ({"m.onnx": MODEL}, {"m.onnx": "0" * 64}, "not the signed files"),
-        ({"n.onnx": MODEL}, {}, "not the signed files"),
-        (
-            {"m.onnx": b"A model"},
-            {"m.onnx": hashlib.sha256(MODEL).hexdigest()},
-            "'m.onnx' is not what was signed",
-        ),
-        ({"n.onnx": MODEL}, {"m.onnx": hashlib.sha256(MODEL).hexdigest()}, "not the signed files"),
-        ({}, {"m.onnx": hashlib.sha256(MODEL).hexdigest()}, "instead of"),
-    ],
-)
-def test_files_must_be_the_signed_ones(
-    files: dict[str, bytes],
-    signed: dict[str, str],
-    text: str,
-    release: KeyPair,
-    tmp_path: Path,
-    edgeward: Edgeward,
-) -> None:
-    data = json.dumps(manifest()).encode()
-    bundle = sealed(tmp_path / "x.ewb", data, files, release, signed=signed)
-    check_line(edgeward("bundle", "verify", bundle, "--key", release.public), ExitStatus.BUNDLE_REFUSED, text)
 
 
 @pytest.mark.parametrize(

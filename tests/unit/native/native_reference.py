@@ -25,6 +25,7 @@ class Case:
     matrix: str = "bt601"
     full_range: bool = False
     fit: str = "letterbox"
+    sampling: str = "bilinear"
     pad: tuple[float, float, float] = (114.0, 114.0, 114.0)
     order: str = "rgb"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -40,10 +41,13 @@ class Case:
     def plan_arguments(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in {"stride_extra", "seed"}}
 
+    def channels(self) -> int:
+        return 1 if self.order == "gray" else 3
+
     def shape(self) -> tuple[int, ...]:
         if self.layout == "nchw":
-            return (1, 3, self.out_height, self.out_width)
-        return (1, self.out_height, self.out_width, 3)
+            return (1, self.channels(), self.out_height, self.out_width)
+        return (1, self.out_height, self.out_width, self.channels())
 
 
 def picture(case: Case) -> tuple[list[Bytes], list[Bytes], list[int]]:
@@ -80,6 +84,26 @@ def resize(grid: Floats, begin: int, length: int, outputs: int, subsampling: int
     return np.take(grid, left, axis) * (1 - weight) + np.take(grid, right, axis) * weight
 
 
+def average(grid: Floats, begin: int, length: int, outputs: int, subsampling: int, axis: int) -> Floats:
+    """Each output is the mean of what it covers of [begin, begin + length); bilinear where it enlarges."""
+    if outputs >= length:
+        return resize(grid, begin, length, outputs, subsampling, axis)
+    edges = begin + np.arange(outputs + 1) * length / outputs
+    positions = np.arange(begin, begin + length)
+    covered = np.minimum(positions + 1, edges[1:, None]) - np.maximum(positions, edges[:-1, None])
+    weights = np.maximum(covered, 0) * outputs / length
+    return np.moveaxis(
+        np.tensordot(weights, np.take(grid, positions // subsampling, axis), (1, axis)), 0, axis
+    )
+
+
+def to_gray(case: Case, components: list[Floats]) -> Floats:
+    if case.format == "bgr24":
+        return components[0] @ np.array([[0.114], [0.587], [0.299]])
+    luma = components[0]
+    return luma if case.full_range else np.clip((luma - 16) * 255 / 219, 0, 255)
+
+
 def to_rgb(case: Case, components: list[Floats]) -> Floats:
     if case.format == "bgr24":
         return components[0][..., ::-1]
@@ -97,10 +121,21 @@ def to_rgb(case: Case, components: list[Floats]) -> Floats:
     return np.clip(np.stack([red, green, blue], -1) * 255, 0, 255)
 
 
+def used(case: Case) -> tuple[int, int, int, int]:
+    """x, y, width, height of the part of the source that is used."""
+    x, y, width, height = case.crop or (0, 0, case.width, case.height)
+    if case.fit != "crop":
+        return x, y, width, height
+    ratio = max(case.out_width / width, case.out_height / height)
+    new_width = max(1, min(width, round(case.out_width / ratio)))
+    new_height = max(1, min(height, round(case.out_height / ratio)))
+    return x + (width - new_width) // 2, y + (height - new_height) // 2, new_width, new_height
+
+
 def placement(case: Case) -> tuple[int, int, int, int]:
     """Left, top, width, height of the picture within the tensor."""
     _, _, width, height = case.crop or (0, 0, case.width, case.height)
-    if case.fit == "stretch":
+    if case.fit in {"stretch", "crop"}:
         return 0, 0, case.out_width, case.out_height
     ratio = min(case.out_width / width, case.out_height / height)
     new_width = max(1, min(case.out_width, round(width * ratio)))
@@ -112,22 +147,24 @@ def placement(case: Case) -> tuple[int, int, int, int]:
 
 def values(case: Case, grids: list[Bytes]) -> Floats:
     """The tensor as (height, width, channels), normalised, before pixels are rounded and it is quantised."""
-    x, y, width, height = case.crop or (0, 0, case.width, case.height)
+    x, y, width, height = used(case)
     left, top, new_width, new_height = placement(case)
+    scaled = average if case.sampling == "area" else resize
     resized = []
     for grid in grids:
         subsampling = 1 if grid is grids[0] else 2
         limited_luma = grid is grids[0] and case.format != "bgr24" and not case.full_range
         levels = np.maximum(grid.astype(np.float64), 16 if limited_luma else 0)
-        rows = resize(levels, y, height, new_height, subsampling, 0)
-        resized.append(resize(rows, x, width, new_width, subsampling, 1))
-    pixels = to_rgb(case, resized)
+        rows = scaled(levels, y, height, new_height, subsampling, 0)
+        resized.append(scaled(rows, x, width, new_width, subsampling, 1))
+    channels = case.channels()
+    pixels = to_gray(case, resized) if channels == 1 else to_rgb(case, resized)
     if case.order == "bgr":
         pixels = pixels[..., ::-1]
-    tensor = np.empty((case.out_height, case.out_width, 3))
-    tensor[:] = case.pad
+    tensor = np.empty((case.out_height, case.out_width, channels))
+    tensor[:] = case.pad[:channels]
     tensor[top : top + new_height, left : left + new_width] = pixels
-    return (tensor * case.scale - np.asarray(case.mean)) / np.asarray(case.std)
+    return (tensor * case.scale - np.asarray(case.mean[:channels])) / np.asarray(case.std[:channels])
 
 
 def in_layout(case: Case, tensor: NDArray[Any]) -> NDArray[Any]:

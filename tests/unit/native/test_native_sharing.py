@@ -14,7 +14,8 @@ import native
 pytestmark = pytest.mark.unit
 
 
-def test_other_threads_get_on_while_a_kernel_runs() -> None:
+@pytest.mark.parametrize("in_crops", [False, True])
+def test_other_threads_get_on_while_a_kernel_runs(in_crops: bool) -> None:
     """One call is long enough to outlast the interpreter's switch interval, and only a call without the GIL
     lets the other thread see the moment between its start and its end."""
     case = Case("bgr24", 64, 64, 6000, 6000)
@@ -36,7 +37,10 @@ def test_other_threads_get_on_while_a_kernel_runs() -> None:
         watcher = threading.Thread(target=watch)
         watcher.start()
         inside.set()
-        plan.run(planes, strides, out)
+        if in_crops:
+            plan.run_crops(planes, strides, [(0, 0, 64, 64)], out)
+        else:
+            plan.run(planes, strides, out)
         finished.set()
         watcher.join()
         if seen.is_set():

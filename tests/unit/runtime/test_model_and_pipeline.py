@@ -13,8 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from runtime import model
 from runtime.errors import Code, EdgewardError
+from runtime.inference import Inference
+from runtime.ipc import EngineOptions, Result
 from runtime.pipeline import Pipeline
 from runtime.source.frame import Frame, Picture
+from runtime.stages import StageClock
 
 pytestmark = pytest.mark.unit
 
@@ -91,14 +94,21 @@ def head(**row: list[float]) -> np.ndarray:
     return output
 
 
-def pipeline_of(tmp_path: Path, output: np.ndarray) -> Pipeline:
-    return Pipeline(model.load(*folder_with(tmp_path, constant_model(output)), threads=1))
+def pipeline_of(tmp_path: Path, output: np.ndarray, **changes: object) -> Pipeline:
+    loaded = model.load(*folder_with(tmp_path, constant_model(output), **changes), EngineOptions())
+    clock = StageClock()
+    return Pipeline(Inference(loaded, clock), clock)
+
+
+def one_result(pipeline: Pipeline, frame: Frame) -> Result:
+    (result,) = pipeline.process([("cam", frame)])
+    return result
 
 
 def test_a_detection_comes_out_in_the_pixels_of_the_picture(tmp_path: Path) -> None:
     # Cell (1, 1) of stride 8: centre (12, 12), size e^0 * 8 = 8 tensor pixels; the picture is twice as large.
     pipeline = pipeline_of(tmp_path, head(r5=[0.5, 0.5, 0, 0, 0.9, 1.0]))
-    result = pipeline.process(grey(), "cam")
+    result = one_result(pipeline, grey())
     assert (result.status, result.stream, result.frame, result.session, result.pts_s) == (
         "detections",
         "cam",
@@ -113,14 +123,14 @@ def test_a_detection_comes_out_in_the_pixels_of_the_picture(tmp_path: Path) -> N
 
 
 def test_nothing_seen_is_a_result_with_no_detections(tmp_path: Path) -> None:
-    result = pipeline_of(tmp_path, head()).process(grey(), "cam")
+    result = one_result(pipeline_of(tmp_path, head()), grey())
     assert (result.status, result.detections, result.why) == ("detections", (), "")
 
 
 def test_a_model_that_gives_no_numbers_has_failed_and_not_seen_nothing(tmp_path: Path) -> None:
     output = np.full((1, ROWS, 6), np.nan, np.float32)
     pipeline = pipeline_of(tmp_path, output)
-    result = pipeline.process(grey(), "cam")
+    result = one_result(pipeline, grey())
     assert result.status == "failed"
     assert "not numbers" in result.why
     assert Code.MODEL_RUN.text in result.why
@@ -137,7 +147,7 @@ def test_a_file_that_changed_after_it_was_verified_is_not_loaded(tmp_path: Path)
     with pytest.raises(
         EdgewardError, match=r"model\.onnx: the file is not the one that was signed"
     ) as caught:
-        model.load(folder, digest, threads=1)
+        model.load(folder, digest, EngineOptions())
     assert caught.value.code is Code.BUNDLE_DIGEST
 
 
@@ -145,7 +155,7 @@ def test_a_manifest_that_changed_after_it_was_verified_is_not_read(tmp_path: Pat
     folder, digest = folder_with(tmp_path, constant_model(head()))
     (folder / "manifest.json").write_text((folder / "manifest.json").read_text().replace("thing", "think"))
     with pytest.raises(EdgewardError) as caught:
-        model.load(folder, digest, threads=1)
+        model.load(folder, digest, EngineOptions())
     assert caught.value.code is Code.BUNDLE_DIGEST
 
 
@@ -161,7 +171,7 @@ def test_weights_that_lie_beside_the_model_are_never_read(
     monkeypatch.chdir(tmp_path)
     folder, digest = folder_with(tmp_path, (tmp_path / "outside.onnx").read_bytes())
     with pytest.raises(EdgewardError, match="External data") as caught:
-        model.load(folder, digest, threads=1)
+        model.load(folder, digest, EngineOptions())
     assert caught.value.code is Code.MODEL_LOAD
 
 
@@ -178,7 +188,7 @@ def test_a_manifest_that_does_not_fit_its_model_is_refused_with_what_was_expecte
 ) -> None:
     folder, digest = folder_with(tmp_path, constant_model(head()), **changes)
     with pytest.raises(EdgewardError, match=says) as caught:
-        Pipeline(model.load(folder, digest, threads=1))
+        Inference(model.load(folder, digest, EngineOptions()), StageClock())
     assert caught.value.code is code
 
 
@@ -195,5 +205,5 @@ def test_no_variant_for_this_board_says_why_not(tmp_path: Path, change: dict[str
     manifest["variants"][0] |= change
     folder, digest = folder_with(tmp_path, constant_model(head()), variants=manifest["variants"])
     with pytest.raises(EdgewardError, match=says) as caught:
-        model.load(folder, digest, threads=1)
+        model.load(folder, digest, EngineOptions())
     assert caught.value.code is Code.ENGINE_UNAVAILABLE

@@ -1,0 +1,65 @@
+"""From the agent's ``Start`` to a pipeline that is ready: models loaded, measured and warm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime import ipc, model
+from runtime.bundle.decoders import Classification, Embedding, Semantic, Tensors
+from runtime.cascade import Cascade, Step
+from runtime.errors import Code, EdgewardError
+from runtime.inference import Inference
+from runtime.model import Model
+from runtime.pipeline import Pipeline
+from runtime.stages import StageClock
+from runtime.tiling import Tiles
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """The pipeline, and its models for those who want to know what runs: the first, and by stage."""
+
+    model: Model
+    stages: dict[str, Model]
+    pipeline: Pipeline
+
+
+def assemble(start: ipc.Start) -> Assembled:
+    """Load every model of a pipeline, find out how each is best run, and go the whole way once.
+
+    Raises:
+        EdgewardError: what keeps the pipeline from working at all; see ``model.load``, ``Inference``.
+    """
+    clock = StageClock()
+    loaded = model.load(Path(start.bundle_dir), start.manifest_sha256, start.engine)
+    inference = Inference(loaded, clock, score_threshold=start.score_threshold)
+    tiles = None if start.tiling is None else Tiles(start.tiling)
+    if tiles is not None:
+        _must_have_boxes(loaded, "tiling")
+    # More pictures than can wait at a time never come together.
+    at_a_time = len(start.streams) * (len(tiles) if tiles else 1)
+    inference.measure_batches(min(start.max_batch, at_a_time))
+    stages: dict[str, Model] = {}
+    steps = []
+    for stage in start.stages:
+        _must_have_boxes(loaded, f"stage {stage.name}")
+        inner = stages[stage.name] = model.load(Path(stage.bundle_dir), stage.manifest_sha256, stage.engine)
+        step = Step(stage, Inference(inner, clock, score_threshold=stage.score_threshold))
+        step.inference.measure_batches(min(start.max_batch, stage.max_crops))
+        steps.append(step)
+    cascade = Cascade(steps, loaded.manifest.labels) if steps else None
+    pipeline = Pipeline(inference, clock, tiles=tiles, cascade=cascade)
+    pipeline.warm_up()
+    return Assembled(loaded, stages, pipeline)
+
+
+def _must_have_boxes(loaded: Model, asker: str) -> None:
+    decoder = loaded.postprocess
+    if isinstance(decoder, Classification | Embedding | Semantic | Tensors):
+        raise EdgewardError(
+            Code.BUNDLE_UNSUPPORTED,
+            f"{asker} needs boxes, the decoder {decoder.__struct_config__.tag} gives none",
+            where=loaded.manifest.name,
+            remedy="use a model that detects, or leave this out",
+        )

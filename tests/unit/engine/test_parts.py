@@ -1,0 +1,111 @@
+"""What engines share: CPUs for their threads, the cache, which way is preferred."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from runtime import engine
+from runtime.engine import affinity, cache, package
+from runtime.engine.preference import wanted
+from runtime.errors import Code, EdgewardError
+from runtime.ipc import EngineOptions
+from tests.unit.engine import models
+
+pytestmark = pytest.mark.unit
+
+
+def test_cpus_that_are_not_here_are_an_error_that_names_those_that_are() -> None:
+    with pytest.raises(EdgewardError, match="CPUs 4095; this process may use") as refused:
+        affinity.Home((4095,)).enter()
+    assert refused.value.code is Code.CONFIG_VALUE
+    before = os.sched_getaffinity(0)
+    with pytest.raises(EdgewardError), affinity.held((4095,)):
+        pytest.fail("must not be entered")
+    assert os.sched_getaffinity(0) == before
+
+
+def test_without_an_affinity_no_thread_is_moved() -> None:
+    before = os.sched_getaffinity(0)
+    assert affinity.home(()) is None
+    with affinity.held(()):
+        assert os.sched_getaffinity(0) == before
+
+
+def test_nothing_is_cached_without_a_folder() -> None:
+    assert cache.folder("", "engine", "digest") is None
+
+
+def test_a_cache_is_of_one_engine_model_device_and_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = str(tmp_path / "cache")
+    first = cache.folder(root, "tensorrt", "a" * 64)
+    assert first is not None
+    assert first.is_dir()
+    assert first.stat().st_mode & 0o777 == 0o700
+    assert cache.folder(root, "tensorrt", "a" * 64) == first
+    others = [cache.folder(root, "tensorrt", "b" * 64), cache.folder(root, "openvino", "a" * 64)]
+    monkeypatch.setattr(cache, "device", lambda: "another driver")
+    others.append(cache.folder(root, "tensorrt", "a" * 64))
+    assert len({first, *others}) == 4
+
+
+def test_a_cache_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
+    """What lies in it is run unverified."""
+    root = tmp_path / "cache"
+    root.mkdir()
+    root.chmod(0o777)
+    with pytest.raises(EdgewardError, match="other users may write here") as refused:
+        cache.folder(str(root), "tensorrt", "a" * 64)
+    assert refused.value.code is Code.CONFIG_VALUE
+    assert refused.value.where == str(root)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
+def test_a_cache_of_another_user_is_refused() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, 12345, -1)
+        with pytest.raises(EdgewardError, match="other users may write here"):
+            cache.folder(folder, "tensorrt", "a" * 64)
+
+
+def test_a_cache_that_cannot_be_made_is_told_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EdgewardError, match="file/tensorrt"):
+        cache.folder(str(tmp_path / "file"), "tensorrt", "a" * 64)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (EngineOptions(), ["GPU", "CPU"]),
+        (EngineOptions(providers=("npu", "cpu", "gpu")), ["CPU", "GPU"]),
+        (EngineOptions(providers=("gpu",), provider="cpu"), ["CPU"]),
+    ],
+)
+def test_forced_before_preferred_before_the_engines_best(options: EngineOptions, expected: list[str]) -> None:
+    assert wanted(options, ("CPU", "GPU"), ("GPU", "CPU"), where="tiny") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "vendors"), [("rknn", "rknn-toolkit-lite2"), ("tensorrt", "tensorrt cuda-python")]
+)
+def test_an_engine_whose_package_is_missing_says_what_to_install(name: str, vendors: str) -> None:
+    tensors = (models.picture("x", "float32", 1),), (models.output("y", "float32", 1),)
+    entry = models.variant(name, *tensors)
+    assert f"pip install {vendors}" in engine.missing(entry)
+    with pytest.raises(EdgewardError, match=vendors) as refused:
+        engine.load(entry, models.files(b""), EngineOptions(), where="tiny")
+    assert refused.value.code is Code.ENGINE_UNAVAILABLE
+
+
+def test_a_package_that_is_there_and_broken_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "npu_of_acme.py").write_text("import a_library_that_nobody_has\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(package.MissingError, match=r"installed and cannot be imported: .*that_nobody_has"):
+        package.find("npu_of_acme", install="pip install acme")
+    assert package.find("json", install="").__name__ == "json"
