@@ -176,7 +176,7 @@ class Preprocess:
     def crop_y(self) -> float:
         """Source pixels above the crop; with fit "crop", above the part that is used."""
 
-class Limits(TypedDict, total=False):
+class _Limits(TypedDict, total=False):
     """What all decoders take beside their own arguments; all by name.
 
     score_threshold: 0..1; a score equal to it passes.
@@ -208,7 +208,7 @@ def decode_yolox(
     input_width: int,
     input_height: int,
     strides: Sequence[int] = (8, 16, 32),
-    **limits: Unpack[Limits],
+    **limits: Unpack[_Limits],
 ) -> _Boxes:
     """Decode the output head of YOLOX and suppress overlapping boxes, without the GIL.
 
@@ -216,7 +216,7 @@ def decode_yolox(
     grid of stride s: centre = (offset + cell) * s, size = exp(log size) * s, score = objectness * class
     score. A cell yields its best class only.
 
-    `Limits`, the results and the errors are the same for all decoders here.
+    `_Limits`, the results and the errors are the same for all decoders here.
 
     Args:
         output: float32 (rows, 5 + classes), or with a leading 1: x and y offset, logarithms of width and
@@ -224,7 +224,7 @@ def decode_yolox(
         input_width: The model's input, pixels; divisible by every stride.
         input_height: The model's input, pixels; divisible by every stride.
         strides: Of the grids, in the order in which their rows follow one another.
-        **limits: See `Limits`.
+        **limits: See `_Limits`.
 
     Returns:
         boxes: float32 (n, 6): x1, y1, x2, y2 in source pixels, score, class index; best score first.
@@ -244,7 +244,7 @@ def decode_yolov5(
     *,
     unit_x: float = 1.0,
     unit_y: float = 1.0,
-    **limits: Unpack[Limits],
+    **limits: Unpack[_Limits],
 ) -> _Boxes:
     """Decode a YOLOv5 or YOLOv7 head that the graph has decoded; see `decode_yolox` for all that is not here.
 
@@ -252,7 +252,7 @@ def decode_yolov5(
         output: float32 (rows, 5 + classes): centre, size, objectness, class scores; the last two 0..1.
         unit_x: Tensor pixels a unit of the boxes: 1 for pixels, the input's width for fractions of it.
         unit_y: The same for y.
-        **limits: See `Limits`.
+        **limits: See `_Limits`.
     """
 
 def decode_yolov5_heads(
@@ -263,7 +263,7 @@ def decode_yolov5_heads(
     strides: Sequence[int] = (8, 16, 32),
     anchors: Sequence[Sequence[float]],
     channels_first: bool,
-    **limits: Unpack[Limits],
+    **limits: Unpack[_Limits],
 ) -> _Boxes:
     """Decode raw YOLOv5 or YOLOv7 heads (Wang et al. 2022, arXiv:2207.02696); see `decode_yolox`.
 
@@ -278,7 +278,7 @@ def decode_yolov5_heads(
         strides: Of the grids, in the order of the outputs.
         anchors: For each stride width and height of each anchor in tensor pixels: [[10, 13, 16, 30], ...].
         channels_first: Which of the two layouts.
-        **limits: See `Limits`.
+        **limits: See `_Limits`.
     """
 
 def decode_yolov8(
@@ -288,7 +288,7 @@ def decode_yolov8(
     channels_first: bool,
     unit_x: float = 1.0,
     unit_y: float = 1.0,
-    **limits: Unpack[Limits],
+    **limits: Unpack[_Limits],
 ) -> _Boxes:
     """Decode a YOLOv8 or YOLO11 head (Ultralytics); see `decode_yolox` for all that is not here.
 
@@ -300,7 +300,7 @@ def decode_yolov8(
         channels_first: Which of the two layouts.
         unit_x: Tensor pixels a unit of the boxes: 1 for pixels, the input's width for fractions of it.
         unit_y: The same for y.
-        **limits: See `Limits`.
+        **limits: See `_Limits`.
     """
 
 def decode_dfl(
@@ -314,7 +314,7 @@ def decode_dfl(
     layout: str,
     cell_offset: float = 0.0,
     sigmoid: bool = False,
-    **limits: Unpack[Limits],
+    **limits: Unpack[_Limits],
 ) -> _Boxes:
     """Decode a head with distances as distributions (Li et al. 2020, arXiv:2006.04388); see `decode_yolox`.
 
@@ -332,7 +332,7 @@ def decode_dfl(
         layout: "rows", "split_rows" or "maps".
         cell_offset: Where a cell's distances start: 0 its corner, 0.5 its middle.
         sigmoid: Class scores are logits.
-        **limits: See `Limits`.
+        **limits: See `_Limits`.
     """
 
 def decode_fastestdet(
@@ -340,7 +340,7 @@ def decode_fastestdet(
     *,
     unit_x: float,
     unit_y: float,
-    **limits: Unpack[Limits],
+    **limits: Unpack[_Limits],
 ) -> _Boxes:
     """Decode the head of FastestDet (github.com/dog-qiuqiu/FastestDet); see `decode_yolox`.
 
@@ -350,7 +350,7 @@ def decode_fastestdet(
         output: float32 (5 + classes, H, W): objectness 0..1, raw x, y, w, h, class scores 0..1.
         unit_x: Width of the input, pixels.
         unit_y: Height of the input, pixels.
-        **limits: See `Limits`.
+        **limits: See `_Limits`.
     """
 
 def decode_ssd(
@@ -364,7 +364,7 @@ def decode_ssd(
     scales: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0),
     unit_x: float,
     unit_y: float,
-    **limits: Unpack[Limits],
+    **limits: Unpack[_Limits],
 ) -> _Boxes:
     """Decode an SSD head (Liu et al. 2016, arXiv:1512.02325); see `decode_yolox` for all that is not here.
 
@@ -380,7 +380,7 @@ def decode_ssd(
         scales: They divide the offsets: y, x, height, width.
         unit_x: Width of the input, pixels.
         unit_y: Height of the input, pixels.
-        **limits: See `Limits`.
+        **limits: See `_Limits`.
     """
 
 def decode_corners(
@@ -390,7 +390,7 @@ def decode_corners(
     background: bool = False,
     unit_x: float = 1.0,
     unit_y: float = 1.0,
-    **limits: Unpack[Limits],
+    **limits: Unpack[_Limits],
 ) -> _Boxes:
     """Judge boxes that are given as corners, by their class scores; see `decode_yolox`.
 
@@ -400,7 +400,7 @@ def decode_corners(
         background: The first score of a row is that of nothing.
         unit_x: Tensor pixels a unit of the boxes: 1 for pixels, the input's width for fractions of it.
         unit_y: The same for y.
-        **limits: See `Limits`.
+        **limits: See `_Limits`.
     """
 
 def decode_rows(
@@ -408,7 +408,7 @@ def decode_rows(
     *,
     unit_x: float = 1.0,
     unit_y: float = 1.0,
-    **limits: Unpack[Limits],
+    **limits: Unpack[_Limits],
 ) -> _Boxes:
     """Take rows that are ready, as YOLOv10 ends in (Wang et al. 2024, arXiv:2405.14458); see `decode_yolox`.
 
@@ -418,7 +418,7 @@ def decode_rows(
         output: float32 (N, 6): x1, y1, x2, y2, score, class index.
         unit_x: Tensor pixels a unit of the boxes: 1 for pixels, the input's width for fractions of it.
         unit_y: The same for y.
-        **limits: See `Limits`.
+        **limits: See `_Limits`.
     """
 
 def decode_yunet(
@@ -427,7 +427,7 @@ def decode_yunet(
     input_width: int,
     input_height: int,
     strides: Sequence[int] = (8, 16, 32),
-    **limits: Unpack[Limits],
+    **limits: Unpack[_Limits],
 ) -> _Boxes:
     """Decode the head of YuNet (Wu et al. 2023, doi:10.1007/s11633-023-1423-y); see `decode_yolox`.
 
@@ -440,7 +440,7 @@ def decode_yunet(
         input_width: The model's input, pixels; the cells cover it, also where a stride does not divide it.
         input_height: The same downwards.
         strides: Of the grids.
-        **limits: See `Limits`.
+        **limits: See `_Limits`.
     """
 
 def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32], int]:

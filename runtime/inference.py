@@ -96,7 +96,9 @@ class Inference:
         except EdgewardError:
             # A graph may have an open first dimension and yet a fixed 1 inside: a model for one picture.
             self.sizes = (1,)
-        self._batches = {size: self._batches[size] for size in self.sizes}
+        for size in sorted(set(self._batches) - set(self.sizes)):
+            del self._batches[size]
+            self._model.engine.release(size)
 
     def look(self, views: Sequence[View]) -> list[Found]:
         """What the model finds in each view, in their order; an error stands for the views it concerns."""

@@ -67,6 +67,9 @@ class Engine(Protocol):
             EdgewardError: ``MODEL_LOAD`` when the engine cannot take that batch or has no memory for it.
         """
 
+    def release(self, batch: int) -> None:
+        """Give back what ``bind(batch)`` took; its binding must not be used any more."""
+
     def close(self) -> None:
         """Give the model's memory back; buffers of bindings must not be touched afterwards."""
 

@@ -177,6 +177,11 @@ class LiteRtEngine:
         self._bindings[batch] = LiteRtBinding(interpreter, maker.variant, self._home, where=maker.where)
         return self._bindings[batch]
 
+    def release(self, batch: int) -> None:
+        """See ``runtime.engine.Engine``."""
+        if batch in self._bindings:
+            self._bindings.pop(batch).close()
+
     def close(self) -> None:
         """Drop the interpreters; their memory, which the buffers are, goes with them."""
         for binding in self._bindings.values():

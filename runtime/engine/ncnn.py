@@ -140,6 +140,12 @@ class NcnnEngine:
                 raise tensors.cannot_bind(batch, error, where=self._where) from error
         return self._binding
 
+    def release(self, batch: int) -> None:
+        """See ``runtime.engine.Engine``."""
+        if batch == 1 and self._binding is not None:
+            self._binding.close()
+            self._binding = None
+
     def close(self) -> None:
         """Free the net and its buffers."""
         if self._binding is not None:

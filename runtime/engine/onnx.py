@@ -99,6 +99,15 @@ class OnnxEngine:
             self._bindings[batch] = binding
         return self._bindings[batch]
 
+    def release(self, batch: int) -> None:
+        """See ``runtime.engine.Engine``."""
+        if batch not in self._bindings:
+            return
+        self._bindings.pop(batch).close()
+        for binding in self._bindings.values():
+            binding.run_and_shrink()
+            break
+
     def close(self) -> None:
         """Drop the session and what is bound to it; onnxruntime frees the model with its last reference."""
         for binding in self._bindings.values():
@@ -131,6 +140,20 @@ class OnnxBinding:
             else:
                 self._io.bind_output(info.name, "cpu", 0, np.dtype(info.dtype), own.shape, own.ctypes.data)
                 self.outputs.append(own)
+
+    def run_and_shrink(self) -> None:
+        """Run once, and give memory back that this run did not need.
+
+        onnxruntime keeps what the largest run so far needed between its operators: after a batch of eight
+        pictures 120 MB more for a face detector of 640x640, for good.
+        """
+        options = package.find("onnxruntime", install=_INSTALL).RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        try:
+            self._run(self._io, options)
+        except Exception as error:
+            # onnxruntime's exceptions share no base class below Exception.
+            raise tensors.cannot_run(error, where=self._where) from error
 
     def run(self) -> None:
         """See ``runtime.engine.Binding``."""

@@ -160,6 +160,11 @@ class OpenVinoEngine:
             self._bindings[batch] = binding
         return self._bindings[batch]
 
+    def release(self, batch: int) -> None:
+        """See ``runtime.engine.Engine``."""
+        if batch in self._bindings:
+            self._bindings.pop(batch).close()
+
     def close(self) -> None:
         """Drop the compiled models and their buffers."""
         for binding in self._bindings.values():

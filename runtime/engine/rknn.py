@@ -82,6 +82,10 @@ class RknnEngine:
             self._bindings[batch] = RknnBinding(self._rknn, self._known, batch, self._home, where=self._where)
         return self._bindings[batch]
 
+    def release(self, batch: int) -> None:
+        """See ``runtime.engine.Engine``."""
+        self._bindings.pop(batch, None)
+
     def close(self) -> None:
         """Give the NPU's memory back."""
         self._bindings.clear()

@@ -109,6 +109,11 @@ class TensorRtEngine:
                 raise tensors.cannot_bind(batch, error, where=self._where) from error
         return self._bindings[batch]
 
+    def release(self, batch: int) -> None:
+        """See ``runtime.engine.Engine``."""
+        if batch in self._bindings:
+            self._bindings.pop(batch).close()
+
     def close(self) -> None:
         """Give the GPU's memory back."""
         for binding in self._bindings.values():

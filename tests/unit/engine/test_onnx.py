@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +15,11 @@ from runtime import engine
 from runtime.engine import ModelFiles
 from runtime.errors import Code, EdgewardError
 from runtime.ipc import EngineOptions
+from tests.conftest import ROOT
 from tests.unit.engine import models
 from tests.unit.engine.models import output, picture
 
 pytestmark = pytest.mark.unit
-
-
-def tasks() -> set[int]:
-    """Threads of this process."""
-    return {int(path.name) for path in Path("/proc/self/task").iterdir()}
 
 
 @pytest.mark.parametrize("name", ["cpu", "CPU", "CPUExecutionProvider", "cpuexecutionprovider"])
@@ -122,24 +120,76 @@ def test_weights_beside_the_model_are_not_read(
     assert refused.value.code is Code.MODEL_LOAD
 
 
+# In a process of their own: what other tests started may end, or start a thread, at any moment.
+LOADING = """
+import os, sys
+from runtime import engine
+from runtime.ipc import EngineOptions
+from tests.conftest import ROOT
+from tests.unit.engine import models
+def tasks():
+    return {int(name) for name in os.listdir("/proc/self/task")}
+threads, *cpus = map(int, sys.argv[1:])
+case = models.onnx_affine("onnxruntime")
+import onnxruntime
+before = tasks()
+options = EngineOptions(threads=threads, affinity=tuple(cpus))
+loaded = engine.load(case.variant, case.files, options, where="tiny")
+loaded.bind(1).run()
+print(*(sorted(os.sched_getaffinity(task)) for task in tasks() - before), sep="\\n")
+"""
+
+
+def cpus_of_new_threads(threads: int, *cpus: int) -> list[str]:
+    """The CPUs of each thread that loading and running a model starts."""
+    command = [sys.executable, "-c", LOADING, str(threads), *map(str, cpus)]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")[
+        :-1
+    ]
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_engine_has_as_many_threads_as_the_profile_says(threads: int) -> None:
-    before = len(tasks())
-    case = models.onnx_affine("onnxruntime")
-    loaded = engine.load(case.variant, case.files, EngineOptions(threads=threads), where="tiny")
-    loaded.bind(1).run()
     # One of them is the thread that calls.
-    assert len(tasks()) - before == threads - 1
-    loaded.close()
+    assert len([line for line in cpus_of_new_threads(threads) if line]) == threads - 1
 
 
 def test_the_threads_that_an_engine_starts_run_on_the_cpus_of_the_profile() -> None:
     cpu = max(os.sched_getaffinity(0))
-    before = tasks()
-    case = models.onnx_affine("onnxruntime")
-    options = EngineOptions(threads=3, affinity=(cpu,))
-    loaded = engine.load(case.variant, case.files, options, where="tiny")
-    started = tasks() - before
-    assert len(started) == 2
-    assert all(os.sched_getaffinity(thread) == {cpu} for thread in started)
-    loaded.close()
+    assert cpus_of_new_threads(3, cpu) == [f"[{cpu}]"] * 2
+
+
+def test_memory_of_a_batch_that_is_given_back_is_free_again() -> None:
+    """Measuring what a batch gains must not cost a small board its memory for good."""
+    shape = ("batch", 3, 512, 512)
+    nodes = [("Exp", ["images"], ["a"], {}), ("Neg", ["a"], ["b"], {}), ("MatMul", ["b", "b"], ["c"], {})]
+    nodes += [("GlobalAveragePool", ["c"], ["output"], {})]
+    tensors = [("images", "float32", shape)], [("output", "float32", ("batch", 3, 1, 1))]
+    model = models.onnx_model(nodes, *tensors, {})
+    program = f"""
+import psutil
+from runtime.bundle.manifest import InputSpec, TensorSpec, Variant
+from runtime.engine import ModelFiles, onnx
+from runtime.ipc import EngineOptions
+variant = Variant(
+    id="v", engine="onnxruntime", file="m.onnx",
+    inputs=(InputSpec(name="images", dtype="float32", shape={shape!r}),),
+    outputs=(TensorSpec(name="output", dtype="float32", shape=("batch", 3, 1, 1)),),
+)
+files = ModelFiles({model!r}, b"", "0" * 64)
+engine = onnx.load(variant, files, EngineOptions(), where="m")
+def used():
+    return psutil.Process().memory_info().rss / 1e6
+engine.bind(1).run()
+before = used()
+engine.bind(16).run()
+most = used()
+engine.release(16)
+engine.bind(1).run()
+print(before, most, used())
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    before, most, after = map(float, done.stdout.split())
+    assert most > before + 100
+    assert after < before + 20
