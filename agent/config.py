@@ -172,6 +172,7 @@ class Pipeline(_Section, frozen=True, kw_only=True):
     score_threshold: Fraction | None = None
     publish: Literal["all", "nonempty"] = "all"
     worker_timeout_s: Annotated[float, msgspec.Meta(ge=2, le=600)] = 10.0
+    load_timeout_s: Annotated[float, msgspec.Meta(ge=2, le=7200)] = 180.0
     tiling: Tiling | None = None
     stage: Annotated[tuple[Stage, ...], msgspec.Meta(max_length=8)] = ()
     stream: Annotated[tuple[Stream, ...], msgspec.Meta(min_length=1, max_length=64)]

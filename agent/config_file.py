@@ -110,9 +110,7 @@ def _explain(message: str, where: str) -> EdgewardError:
         return EdgewardError(
             Code.CONFIG_VALUE, "this key is required and missing", where=f"{where}: {path}", remedy="add it"
         )
-    what = what.replace(
-        "matching regex '^[A-Za-z0-9_-]{1,64}\\\\Z'", "of 1 to 64 letters, digits, '-' and '_'"
-    )
+    what = what.replace(_PATTERN, _PATTERN_WORDS)
     return EdgewardError(
         Code.CONFIG_VALUE, what[:1].lower() + what[1:], where=f"{where}: {at}" if at else where
     )

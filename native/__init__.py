@@ -1,4 +1,4 @@
-"""The C++ kernels: fused preprocessing, and the decoding of detector outputs.
+"""The C++ kernels: fused preprocessing, and the decoding of model outputs.
 
 Everything here takes memory through the buffer protocol, checks every length before it reads, and drops
 the GIL while it works. Which instruction set is used is decided at run time; `simd()` tells.
@@ -20,6 +20,7 @@ from native._core import (
     set_simd,
     simd,
     top_k,
+    widen_halves,
 )
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "set_simd",
     "simd",
     "top_k",
+    "widen_halves",
 ]

@@ -185,7 +185,8 @@ class _Limits(TypedDict, total=False):
     max_candidates: Best by score that enter suppression, else 1000.
     max_detections: Best by score that leave it, else 300.
     scale_x ... crop_y: As of `Preprocess`, they lead back to source pixels; else 1 and 0.
-    frame_width, frame_height: Boxes are clipped to 0..frame_width; those wholly outside are left out.
+    frame_width, frame_height: Boxes are clipped to frame_left..frame_width; those outside are left out.
+    frame_left, frame_top: Where what is looked at begins, source pixels, else 0.
     """
 
     score_threshold: Required[float]
@@ -201,6 +202,8 @@ class _Limits(TypedDict, total=False):
     crop_y: float
     frame_width: Required[float]
     frame_height: Required[float]
+    frame_left: float
+    frame_top: float
 
 def decode_yolox(
     output: NDArray[np.float32],
@@ -458,4 +461,16 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArr
     Raises:
         ValueError: Shape, dtype or k does not fit.
         TypeError: `scores` has no buffer protocol.
+    """
+
+def widen_halves(source: NDArray[np.float16] | NDArray[np.uint16], target: NDArray[np.float32]) -> None:
+    """Write each half of `source` as the same number in `target`, without the GIL.
+
+    Args:
+        source: float16, or uint16 with the bits of such; C-contiguous.
+        target: Of the same shape, writable, memory of its own.
+
+    Raises:
+        ValueError: Shape, dtype or layout does not fit; nothing is written then.
+        TypeError: One of them has no buffer protocol.
     """

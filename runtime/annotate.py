@@ -85,6 +85,13 @@ class Annotator:
             raise _failure(error, self._path) from error
 
     def _begin(self, picture: Picture) -> av.VideoStream:
+        if min(picture.width, picture.height) < 2:
+            raise EdgewardError(
+                Code.SYSTEM_IO,
+                f"a picture of {picture.width}x{picture.height} pixels is too small for a film",
+                where=str(self._path),
+                remedy="leave out the film for this source",
+            )
         video = self._container.add_stream("libx264", rate=30, options={"preset": "veryfast", "crf": "23"})
         # H.264 4:2:0 has even sizes only.
         video.width, video.height = picture.width & ~1, picture.height & ~1

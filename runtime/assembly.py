@@ -8,6 +8,7 @@ from pathlib import Path
 from runtime import ipc, model
 from runtime.bundle.decoders import Classification, Embedding, Semantic, Tensors
 from runtime.cascade import Cascade, Step
+from runtime.engine import affinity
 from runtime.errors import Code, EdgewardError
 from runtime.inference import Inference
 from runtime.model import Model
@@ -31,6 +32,11 @@ def assemble(start: ipc.Start) -> Assembled:
     Raises:
         EdgewardError: what keeps the pipeline from working at all; see ``model.load``, ``Inference``.
     """
+    with affinity.returned():
+        return _assembled(start)
+
+
+def _assembled(start: ipc.Start) -> Assembled:
     clock = StageClock()
     loaded = model.load(Path(start.bundle_dir), start.manifest_sha256, start.engine)
     inference = Inference(loaded, clock, score_threshold=start.score_threshold)

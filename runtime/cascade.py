@@ -78,7 +78,8 @@ class Cascade:
 
     def _stage(self, step: Step, frame: Frame, stream: str, found: Findings) -> Findings:
         chosen = [at for at, detection in enumerate(found.detections) if _wanted(step.spec, detection)]
-        del chosen[step.spec.max_crops :]  # detections come best first
+        chosen.sort(key=lambda at: -found.detections[at].score)  # other packages' decoders need not sort
+        del chosen[step.spec.max_crops :]
         width, height = frame.picture.width, frame.picture.height
         crops = [_crop(found.detections[at].box, step.spec.grow, width, height) for at in chosen]
         answers = step.inference.look([View(frame, stream, crop) for crop in crops])
@@ -109,6 +110,6 @@ def _crop(box: tuple[float, float, float, float], grow: float, width: int, heigh
     """The box, grown, as whole pixels inside the picture."""
     x1, y1, x2, y2 = box
     dx, dy = (x2 - x1) * grow, (y2 - y1) * grow
-    left, top = max(0, math.floor(x1 - dx)), max(0, math.floor(y1 - dy))
+    left, top = min(max(0, math.floor(x1 - dx)), width - 1), min(max(0, math.floor(y1 - dy)), height - 1)
     right, bottom = min(width, math.ceil(x2 + dx)), min(height, math.ceil(y2 + dy))
     return left, top, max(1, right - left), max(1, bottom - top)

@@ -6,7 +6,6 @@ was opened again has none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +17,9 @@ from runtime.vision.placement import Placement
 
 @dataclass(slots=True)
 class _State:
-    """One stateful input: the buffers, where its next value comes out, and each stream's last value."""
+    """One stateful input: its buffer, which output has its next value, and each stream's last value."""
 
-    source: Array
+    source: int
     target: Array
     first: Array
     kept: dict[str, tuple[int, Array]]
@@ -36,18 +35,21 @@ class Feeds:
 
     def __init__(self, variant: Variant, binding: Binding) -> None:
         self._states: list[_State] = []
-        self._by_place: list[tuple[Array, Callable[[Placement], tuple[float, float]]]] = []
-        outputs = dict(zip((spec.name for spec in variant.outputs), binding.outputs, strict=True))
+        self._sizes: list[Array] = []
+        self._scales: list[Array] = []
+        # Read when it has run: one whose size the engine finds out by running is another array each time.
+        self._outputs = binding.outputs
+        outputs = [spec.name for spec in variant.outputs]
         for spec, buffer in zip(variant.inputs, binding.inputs, strict=True):
             if spec.feed == "value":
                 buffer[...] = _initial(spec, buffer)
             elif spec.feed == "state":
                 first = _initial(spec, buffer)
-                self._states.append(_State(outputs[spec.from_output], buffer, first, {}))
+                self._states.append(_State(outputs.index(spec.from_output), buffer, first, {}))
             elif spec.feed == "picture_size":
-                self._by_place.append((buffer, _picture_size))
+                self._sizes.append(buffer)
             elif spec.feed == "picture_scale":
-                self._by_place.append((buffer, _picture_scale))
+                self._scales.append(buffer)
 
     @property
     def stateful(self) -> bool:
@@ -57,12 +59,21 @@ class Feeds:
     @property
     def one_by_one(self) -> bool:
         """Whether an input belongs to one picture, so that pictures cannot share an inference."""
-        return bool(self._states or self._by_place)
+        return bool(self._states or self._sizes or self._scales)
 
-    def before(self, stream: str, session: int, place: Placement) -> None:
-        """Fill the inputs for one picture of a stream; ``session`` counts its connections."""
-        for buffer, value in self._by_place:
-            buffer.reshape(-1)[:] = value(place)
+    def before(self, stream: str, session: int, place: Placement, size: tuple[int, int]) -> None:
+        """Fill the inputs for one picture of a stream, or for a part of one.
+
+        Args:
+            stream: whose past is meant.
+            session: counts its connections.
+            place: where the picture lies in the tensor.
+            size: height and width of the picture or the part, source pixels.
+        """
+        for buffer in self._sizes:
+            buffer.reshape(-1)[:] = size
+        for buffer in self._scales:
+            buffer.reshape(-1)[:] = place.scale_y, place.scale_x
         for state in self._states:
             known = state.kept.get(stream)
             np.copyto(state.target, state.first if known is None or known[0] != session else known[1])
@@ -70,11 +81,11 @@ class Feeds:
     def after(self, stream: str, session: int) -> None:
         """Keep what came out for the stream's next picture."""
         for state in self._states:
-            known = state.kept.get(stream)
+            known, source = state.kept.get(stream), self._outputs[state.source]
             if known is None:
-                state.kept[stream] = (session, state.source.copy())
+                state.kept[stream] = (session, source.copy())
             else:
-                np.copyto(known[1], state.source)
+                np.copyto(known[1], source)
                 state.kept[stream] = (session, known[1])
 
     def forget(self, stream: str) -> None:
@@ -87,11 +98,3 @@ def _initial(spec: InputSpec, buffer: Array) -> Array:
     numbers = np.asarray(spec.value or (0.0,), dtype=np.float64)
     full = np.broadcast_to(numbers, buffer.size) if numbers.size == 1 else numbers
     return full.reshape(buffer.shape).astype(buffer.dtype)
-
-
-def _picture_size(place: Placement) -> tuple[float, float]:
-    return place.frame_height, place.frame_width
-
-
-def _picture_scale(place: Placement) -> tuple[float, float]:
-    return place.scale_y, place.scale_x

@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 from runtime import batching
 from runtime.bundle.check_model import resolved
-from runtime.engine import Array, Binding, batchable
+from runtime.bundle.decoders import Plugin
+from runtime.engine import Array, Binding, batchable, guarded
 from runtime.errors import Code, EdgewardError
 from runtime.feeds import Feeds
 from runtime.findings import Findings
+from runtime.foreign import ForeignDecoder
 from runtime.model import Model
 from runtime.source.frame import Frame
 from runtime.stages import StageClock
@@ -70,7 +72,7 @@ class Inference:
         self.sizes: tuple[int, ...] = (1,)
         single = self._batch(1)
         self.stateful = single.feeds.stateful
-        self._decoder = decoders.build(
+        decoder = decoders.build(
             model.postprocess,
             decoders.Context(
                 labels=model.manifest.labels,
@@ -82,14 +84,22 @@ class Inference:
                 where=self.name,
             ),
         )
+        foreign = isinstance(model.postprocess, Plugin)
+        self._decoder = ForeignDecoder(decoder, where=self.name) if foreign else decoder
 
     def measure_batches(self, limit: int) -> None:
         """Find out which batch sizes up to ``limit`` gain, where the model takes batches at all."""
-        if limit < 2 or not batchable(self._model.variant) or self._batches[1].feeds.one_by_one:
+        variant = self._model.variant
+        if limit < 2 or not batchable(variant) or self._batches[1].feeds.one_by_one:
+            return
+        # Of an output without the batch nobody knows which rows of it belong to which picture.
+        pictures = variant.inputs[self._at].shape[0]
+        if any(spec.shape[:1] != (pictures,) for spec in variant.outputs):
             return
 
         def seconds(size: int) -> float:
-            return batching.fastest_of(self._batch(size).binding.run)
+            batch = self._batch(size)
+            return batching.fastest_of(lambda: self._infer(batch))
 
         try:
             self.sizes = batching.worthwhile(seconds, limit=limit)
@@ -98,30 +108,40 @@ class Inference:
             self.sizes = (1,)
         for size in sorted(set(self._batches) - set(self.sizes)):
             del self._batches[size]
-            self._model.engine.release(size)
+            with guarded(Code.MODEL_LOAD, where=self.name):
+                self._model.engine.release(size)
 
     def look(self, views: Sequence[View]) -> list[Found]:
         """What the model finds in each view, in their order; an error stands for the views it concerns."""
         found: list[Found] = []
         for size in batching.portions(len(views), self.sizes):
-            part = views[len(found) : len(found) + size]
-            try:
-                found += self._run(self._batch(size), part)
-            except EdgewardError as error:
-                found += [error] * size
-            except ValueError as error:
-                found += [self._mismatch(error)] * size
+            found += self._portion(views[len(found) : len(found) + size])
         return found
+
+    def forget(self, stream: str) -> None:
+        """Keep nothing of a stream that will not come again."""
+        for batch in self._batches.values():
+            batch.feeds.forget(stream)
+
+    def _portion(self, views: Sequence[View]) -> list[Found]:
+        try:
+            return self._run(self._batch(len(views)), views)
+        except (EdgewardError, ValueError) as error:
+            if len(views) > 1:
+                # What is wrong with one camera's picture must not cost the others theirs.
+                return [found for view in views for found in self._portion([view])]
+            return [error if isinstance(error, EdgewardError) else self._mismatch(error)]
 
     def _batch(self, size: int) -> _Batch:
         batch = self._batches.get(size)
         if batch is None:
-            binding = self._model.engine.bind(size)
-            pictures = binding.inputs[self._at]
-            # A batch lies in memory picture after picture, whatever the layout of each.
-            slots = tuple(pictures[at : at + 1] for at in range(size))
-            outputs = Outputs(binding.outputs, self._model.engine.outputs, size)
-            feeds = Feeds(self._model.variant, binding)
+            with guarded(Code.MODEL_LOAD, where=self.name):
+                binding = self._model.engine.bind(size)
+                pictures = binding.inputs[self._at]
+                # A batch lies in memory picture after picture, whatever the layout of each.
+                slots = tuple(pictures[at : at + 1] for at in range(size))
+                outputs = Outputs(binding.outputs, self._model.engine.outputs, size)
+                feeds = Feeds(self._model.variant, binding)
             batch = self._batches[size] = _Batch(binding, pictures, slots, outputs, feeds)
         return batch
 
@@ -133,9 +153,9 @@ class Inference:
         else:
             places = list(self._fill(batch, views))
         if feeds.one_by_one:
-            feeds.before(first.stream, first.frame.session, places[0])
+            feeds.before(first.stream, first.frame.session, places[0], _size(first))
         clock.done("preprocess")
-        batch.binding.run()
+        self._infer(batch)
         clock.done("infer")
         found = [self._decode(batch, at, place) for at, place in enumerate(places)]
         if feeds.stateful:
@@ -145,6 +165,10 @@ class Inference:
                 feeds.after(first.stream, first.frame.session)
         clock.done("postprocess")
         return found
+
+    def _infer(self, batch: _Batch) -> None:
+        with guarded(Code.MODEL_RUN, where=self.name):
+            batch.binding.run()
 
     def _fill(self, batch: _Batch, views: Sequence[View]) -> Iterator[Placement]:
         """Preprocess each view into its slot; the crops of one frame in one call."""
@@ -172,3 +196,10 @@ class Inference:
     def _mismatch(self, error: ValueError) -> EdgewardError:
         remedy = "correct tensors, preprocess or postprocess in bundle.toml"
         return EdgewardError(Code.MODEL_MISMATCH, str(error), where=self.name, remedy=remedy)
+
+
+def _size(view: View) -> tuple[int, int]:
+    """Height and width of what is looked at, source pixels."""
+    if view.crop is not None:
+        return view.crop[3], view.crop[2]
+    return view.frame.picture.height, view.frame.picture.width

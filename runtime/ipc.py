@@ -265,8 +265,17 @@ _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(From
 
 
 def encode(message: ToWorker | FromWorker) -> bytes:
-    """One wire frame: header and payload."""
-    payload = _encoder.encode(message)
+    """One wire frame: header and payload.
+
+    Raises:
+        EdgewardError: ``WORKER_PROTOCOL`` when it is over ``MAX_FRAME``, ``USAGE`` when a text is no Unicode:
+            Python carries the bytes of such a file's name as they are.
+    """
+    try:
+        payload = _encoder.encode(message)
+    except UnicodeEncodeError as error:
+        name = error.object.encode(errors="backslashreplace").decode()
+        raise EdgewardError(Code.USAGE, "is no UTF-8", where=name, remedy="rename the file") from error
     if len(payload) > MAX_FRAME:
         raise EdgewardError(Code.WORKER_PROTOCOL, f"a message of {len(payload)} bytes is over {MAX_FRAME}")
     return _HEADER.pack(len(payload)) + payload

@@ -15,9 +15,14 @@ from runtime.stages import StageClock
 from runtime.tiling import Tiles
 
 _SIDE = 64
-_GREY = Frame(
+# From dark to bright: models that divide by the spread of a picture give no numbers for an even one.
+_RAMP = Frame(
     picture=Picture("i420", _SIDE, _SIDE, "bt601", full_range=False),
-    planes=(bytes([128]) * _SIDE**2, bytes([128]) * (_SIDE // 2) ** 2, bytes([128]) * (_SIDE // 2) ** 2),
+    planes=(
+        bytes(range(32, 32 + 2 * _SIDE, 2)) * _SIDE,
+        bytes([128]) * (_SIDE // 2) ** 2,
+        bytes([128]) * (_SIDE // 2) ** 2,
+    ),
     strides=(_SIDE, _SIDE // 2, _SIDE // 2),
     index=0,
     session=0,
@@ -65,16 +70,17 @@ class Pipeline:
         return max(1, self._inference.sizes[-1] // (len(self._tiles) if self._tiles else 1))
 
     def warm_up(self) -> None:
-        """The whole way once with a grey picture: what cannot work fails here, not frame by frame.
+        """The whole way once with a picture of grey tones: what cannot work fails here, not frame by frame.
 
         Raises:
             EdgewardError: what ``process`` would have reported.
         """
-        for found in self._look([("", _GREY)]):
+        for found in self._look([("", _RAMP)]):
             if isinstance(found, EdgewardError):
                 raise found
+        self._inference.forget("")
         if self._cascade is not None:
-            self._cascade.warm_up(_GREY)
+            self._cascade.warm_up(_RAMP)
 
     def process(self, items: Sequence[tuple[str, Frame]]) -> list[Result]:
         """The result of each frame (its stream's name beside it), in their order.

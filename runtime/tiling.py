@@ -21,6 +21,7 @@ _EDGE_PX = 2.0
 
 class _Seen(NamedTuple):
     detection: Detection
+    part: int  # what one look gave side by side, the model holds for different objects
     cut: bool  # its box ends at an edge where its tile ends and the picture goes on
 
 
@@ -51,8 +52,8 @@ class Tiles:
     def merge(self, parts: Sequence[Findings], width: int, height: int) -> Findings:
         """One list of the detections of all parts, an object once, best score first."""
         seen = [
-            _Seen(detection, crop is not None and _is_cut(detection.box, crop, width, height))
-            for crop, part in zip(self.crops(width, height), parts, strict=True)
+            _Seen(detection, at, crop is not None and _is_cut(detection.box, crop, width, height))
+            for at, (crop, part) in enumerate(zip(self.crops(width, height), parts, strict=True))
             for detection in part.detections
         ]
         by_label: dict[str, list[_Seen]] = {}
@@ -66,6 +67,7 @@ class Tiles:
         """Whole objects come before those that a tile cut, then the better score: the rest of a heap goes."""
         seen.sort(key=lambda item: (item.cut, -item.detection.score))
         boxes = np.array([item.detection.box for item in seen])
+        parts = np.array([item.part for item in seen])
         areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
         open_ = np.ones(len(seen), dtype=bool)
         kept = []
@@ -77,7 +79,8 @@ class Tiles:
             shared = np.prod(np.maximum(corner, 0.0), axis=1)
             union = areas + areas[at] - shared
             smaller = np.minimum(areas, areas[at])
-            open_ &= ~((shared > self._spec.iou * union) | (shared > self._spec.inside * smaller))
+            same = (shared > self._spec.iou * union) | (shared > self._spec.inside * smaller)
+            open_ &= ~(same & (parts != parts[at]))
         return kept
 
 

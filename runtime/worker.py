@@ -114,7 +114,8 @@ class Worker:
         deadline = time.monotonic() + _STREAMS_END_WITHIN_S
         for stream in self._streams.values():
             stream.join(max(0.0, deadline - time.monotonic()))
-        if self._annotator:
+        # While a picture is still worked on, its film is not finished under it: it can be played as it is.
+        if self._annotator and not self._inference.is_alive():
             self._annotator.close()
         self._send_metrics()
         if self._failure is not None:

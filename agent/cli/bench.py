@@ -6,16 +6,15 @@ import argparse
 import asyncio
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from agent.cli import bench_report, output
+from agent.cli import arguments, bench_report, output
 from agent.cli.bench_board import board
 from agent.cli.bench_capacity import Capacity, Rate, capacity
 from agent.cli.bench_measure import Measurement
 from agent.cli.bench_verify import Trial, Verdict
 from agent.cli.bench_worker import Attendance, Progress
-from agent.cli.run import _count, _rate, _seconds, _threads
-from agent.config import Stream
 from agent.trust.ingest import ingest
 from runtime import ipc
 from runtime.bundle.ingested import Ingested
@@ -28,6 +27,8 @@ EPILOG = """\
 examples:
   edgeward bench belt.ewb belt.mp4 --key release.pub
   edgeward bench belt.ewb belt.mp4 --key release.pub --fps 5 --verify
+  edgeward bench cars.ewb gate.mp4 --then plates.ewb --key release.pub
+  edgeward bench people.ewb square-4k.mp4 --tiles 3x2 --fps 2 --key release.pub
   edgeward bench belt.ewb rtsp://camera/stream --key release.pub --seconds 20 --json
 
 A file is read as fast as it goes, from its start again when it is short. A camera gives its own rate: what a
@@ -47,24 +48,21 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the signed bundle")
     parser.add_argument("source", metavar="SOURCE", help="a path, or an rtsp:// or http:// URL")
+    arguments.add_key_option(parser)
+    arguments.add_source_options(parser)
     parser.add_argument(
-        "--key",
-        required=True,
-        action="append",
-        type=Path,
-        metavar="PUB",
-        help="a public key that may have signed it; may be given again",
-    )
-    _add_source_options(parser)
-    parser.add_argument(
-        "--frames", type=_count, default=300, metavar="N", help="measure N frames (default 300)"
+        "--frames", type=arguments.count, default=300, metavar="N", help="measure N frames (default 300)"
     )
     parser.add_argument(
-        "--seconds", type=_seconds, default=30.0, metavar="S", help="but no longer than that (default 30)"
+        "--seconds",
+        type=arguments.seconds,
+        default=30.0,
+        metavar="S",
+        help="but no longer than that (default 30)",
     )
     parser.add_argument(
         "--fps",
-        type=_rate,
+        type=arguments.rate,
         default=0.0,
         metavar="N",
         help="count streams of which N frames a second are looked at (default: all)",
@@ -75,36 +73,17 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         help="run that many streams of the file in real time: do all keep their rate? If not, fewer",
     )
     parser.add_argument(
-        "--verify-seconds", type=_seconds, default=8.0, metavar="S", help="for so long (default 8)"
+        "--verify-seconds", type=arguments.seconds, default=8.0, metavar="S", help="for so long (default 8)"
     )
-    parser.add_argument(
-        "--threads", type=_threads, default=1, metavar="N", help="threads of the model (default 1)"
-    )
-    parser.add_argument("--variant", default="", metavar="ID", help="take this variant of the bundle")
-    parser.add_argument(
-        "--provider",
-        default="",
-        metavar="NAME",
-        help="run the bundle with this provider of its engine, or not at all",
-    )
+    arguments.add_model_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead; no progress")
     parser.set_defaults(handler=handle)
 
 
-def _add_source_options(parser: argparse.ArgumentParser) -> None:
-    """How a camera is opened."""
-    parser.add_argument("--username", default="", help="the camera's user name")
-    parser.add_argument(
-        "--password-file", type=Path, metavar="FILE", help="a file with the camera's password"
-    )
-    parser.add_argument(
-        "--timeout", type=_seconds, default=10.0, metavar="S", help="seconds to wait for the source"
-    )
-
-
 def handle(options: argparse.Namespace) -> int:
     """Measure; 0 also when the board carries no such stream at all: that is a finding."""
-    if options.verify and not _is_file(options.source):
+    arguments.check(options, "edgeward bench")
+    if options.verify and not arguments.is_file(options.source):
         raise EdgewardError(
             Code.USAGE,
             "--verify needs a file: a camera cannot be multiplied",
@@ -122,16 +101,20 @@ class _Bench:
         self._options = options
         self._scratch = scratch
         self._progress = Progress(live=not options.json)
-        self._attendance = Attendance(self._progress)
+        self._attendance = Attendance(self._progress, str(options.bundle))
         self._measurement = Measurement()
+        self._verdicts: list[Verdict] = []
 
     async def run(self) -> int:
         """Measure and print; the exit status."""
         options = self._options
-        bundle = await ingest(options.bundle, options.key, self._scratch)
-        self._progress.tell(f"bundle {bundle.name} {bundle.version}, signed by {bundle.signed_by[:16]}")
+        bundles = [
+            await ingest(bundle, options.key, self._scratch) for bundle in (options.bundle, *options.then)
+        ]
+        for bundle in bundles:
+            self._progress.tell(f"bundle {bundle.name} {bundle.version}, signed by {bundle.signed_by[:16]}")
         free = board()  # before the first worker takes of it
-        failure = await self._attendance.run(self._start(bundle, [self._measured_stream()]), self._hear)
+        failure = await self._attendance.run(self._start(bundles, [self._measured_stream()]), self._hear)
         measured = self._measurement
         self._progress.clear()
         failure = failure or self._all_failed()
@@ -139,18 +122,18 @@ class _Bench:
             raise failure
         rate, cost = self._rate(), measured.cost()
         carried = capacity(cost, rate, free) if cost and rate else None
-        verdicts: list[Verdict] = []
         if options.verify and carried and rate and failure is None:
-            verdicts = await self._verify(bundle, carried, rate)
+            failure = await self._verify(bundles, carried, rate)
         report = bench_report.Report(
-            bundle=bundle,
+            bundle=bundles[0],
+            then=bundles[1:],
             threads=options.threads,
             measured=measured,
             rate=rate,
             board=free,
             carried=carried,
-            verdicts=verdicts,
-            as_fast_as_it_goes=_is_file(options.source),
+            verdicts=self._verdicts,
+            as_fast_as_it_goes=arguments.is_file(options.source),
             interrupted=self._attendance.interrupted,
         )
         if options.json:
@@ -161,34 +144,28 @@ class _Bench:
             raise failure
         return int(ExitStatus.INTERRUPTED if self._attendance.interrupted else ExitStatus.OK)
 
-    def _start(self, bundle: Ingested, streams: list[ipc.StreamSpec]) -> ipc.Start:
-        options = self._options
+    def _start(self, bundles: Sequence[Ingested], streams: list[ipc.StreamSpec]) -> ipc.Start:
+        options, (first, *then) = self._options, bundles
         return ipc.Start(
             pipeline="bench",
-            bundle_dir=str(bundle.folder),
-            manifest_sha256=bundle.manifest_sha256,
+            bundle_dir=first.folder,
+            manifest_sha256=first.manifest_sha256,
             streams=tuple(streams),
-            engine=ipc.EngineOptions(
-                threads=options.threads, variant=options.variant, provider=options.provider
-            ),
+            engine=arguments.engine_options(options),
+            tiling=arguments.tiling(options),
+            stages=arguments.stages(then, options),
         )
 
     def _measured_stream(self) -> ipc.StreamSpec:
         options = self._options
-        login = Stream(
-            name="source",
-            url=options.source,
-            username=options.username,
-            password_file=str(options.password_file or ""),
-        )
         return ipc.StreamSpec(
-            name=login.name,
-            url=login.url_for_worker(),
-            pacing="every" if _is_file(options.source) else "live",
+            name="source",
+            url=arguments.source_url(options),
+            pacing="every" if arguments.is_file(options.source) else "live",
             open_timeout_s=options.timeout,
             read_timeout_s=options.timeout,
             reconnect=False,
-            loop=_is_file(options.source),
+            loop=arguments.is_file(options.source),
             max_frames=options.frames,
         )
 
@@ -217,19 +194,25 @@ class _Bench:
         source_fps = source_fps or wanted
         return Rate(source_fps, min(wanted or source_fps, source_fps)) if source_fps else None
 
-    async def _verify(self, bundle: Ingested, carried: Capacity, rate: Rate) -> list[Verdict]:
-        """Run as many streams as were counted, at least one, in real time; fewer if they do not keep up."""
-        verdicts: list[Verdict] = []
-        number = min(max(1, carried.streams), MOST_STREAMS)
-        while number and len(verdicts) < MOST_TRIALS and not self._attendance.interrupted:
-            verdict = await self._try(bundle, number, rate)
-            if verdict is None:
-                break
-            verdicts.append(verdict)
-            number = 0 if verdict.kept else min(number - 1, round(number * 0.85))
-        return verdicts
+    async def _verify(
+        self, bundles: Sequence[Ingested], carried: Capacity, rate: Rate
+    ) -> EdgewardError | None:
+        """Run as many streams as were counted, at least one, in real time; fewer if they do not keep up.
 
-    async def _try(self, bundle: Ingested, number: int, rate: Rate) -> Verdict | None:
+        What made a worker fail is returned: the figures that were found are told all the same.
+        """
+        number = min(max(1, carried.streams), MOST_STREAMS)
+        while number and len(self._verdicts) < MOST_TRIALS and not self._attendance.interrupted:
+            failure, verdict = await self._try(bundles, number, rate)
+            if failure is not None or verdict is None:
+                return failure
+            self._verdicts.append(verdict)
+            number = 0 if verdict.kept else min(number - 1, round(number * 0.85))
+        return None
+
+    async def _try(
+        self, bundles: Sequence[Ingested], number: int, rate: Rate
+    ) -> tuple[EdgewardError | None, Verdict | None]:
         options = self._options
         self._progress.tell(f"verify: {number} streams in real time for {options.verify_seconds:g} s")
         streams = [
@@ -249,12 +232,6 @@ class _Bench:
             self._progress.step(f"verify: {trial.elapsed_s:.0f} s")
             return trial.hear(message, pid)
 
-        failure = await self._attendance.run(self._start(bundle, streams), hear)
+        failure = await self._attendance.run(self._start(bundles, streams), hear)
         self._progress.clear()
-        if failure is not None:
-            raise failure
-        return trial.verdict(interrupted=self._attendance.interrupted)
-
-
-def _is_file(source: str) -> bool:
-    return "://" not in source or source.startswith("file://")
+        return failure, trial.verdict(interrupted=self._attendance.interrupted)

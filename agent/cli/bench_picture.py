@@ -29,7 +29,7 @@ def stages(parts: Sequence[Stage], total_ms: float, to: TextIO | None = None, wi
     columns = width or shutil.get_terminal_size((100, 24)).columns
     columns = max(_NARROWEST, min(_WIDEST, columns - 1))
     full, part = ("█", "▏▎▍▌▋▊▉") if _can_say("█▏", to) else ("#", "")
-    colour = to.isatty() and "NO_COLOR" not in os.environ
+    colour = to.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM", "dumb") != "dumb"
     return [
         *_table(parts, total_ms, columns, full, part),
         "",

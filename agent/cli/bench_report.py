@@ -26,6 +26,7 @@ class Report:
     """Everything that was found. ``rate`` and ``carried`` are None where it is not known."""
 
     bundle: Ingested
+    then: Sequence[Ingested]
     threads: int
     measured: Measurement
     rate: Rate | None
@@ -46,6 +47,7 @@ class Report:
                 "version": self.bundle.version,
                 "variant": ready.variant if ready else None,
             },
+            "then": [{"name": bundle.name, "version": bundle.version} for bundle in self.then],
             "engine": ready.engine if ready else None,
             "provider": ready.provider if ready else None,
             "threads": self.threads,
@@ -128,6 +130,7 @@ class Report:
                 f"{self.bundle.name} {self.bundle.version}{variant}, on {ready.engine} ({ready.provider}), "
                 f"{threads}, loaded in {ready.load_ms:.0f} ms"
             )
+        lines += [f"then {bundle.name} {bundle.version}" for bundle in self.then]
         if stream:
             rate = f" at {self.rate.source_fps:.4g} frames a second" if self.rate else ""
             lines.append(f"{stream.codec} {stream.width}x{stream.height}{rate}")
@@ -137,7 +140,9 @@ class Report:
         measured = self.measured
         latency, memory, counts = measured.latency(), measured.memory, measured.counts
         how = "as fast as it goes" if self.as_fast_as_it_goes else "as the source sends them"
-        lines = [f"speed     {measured.fps():.1f} frames a second, {how}; {measured.results} frames"]
+        speed = f"{measured.fps():.1f} frames a second" if measured.results > 1 else "not known"
+        frames = f"{measured.results} frame{'s' if measured.results > 1 else ''}"
+        lines = [f"speed     {speed}, {how}; {frames}"]
         if latency:
             lines.append(f"latency   {_told(latency)}, from a frame's arrival to its result")
         lines.append(f"memory    {memory.loaded:.0f} MB with the model loaded, {memory.peak:.0f} MB at most")

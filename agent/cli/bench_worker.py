@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 import time
 from collections.abc import Callable
 
@@ -24,7 +23,7 @@ class Progress:
 
     def __init__(self, *, live: bool) -> None:
         self._live = live
-        self._in_place = live and sys.stderr.isatty()
+        self._in_place = live and output.can_rewrite()
         self._last = time.monotonic()
 
     def tell(self, line: str) -> None:
@@ -40,24 +39,23 @@ class Progress:
             return
         self._last = now
         if self._in_place:
-            sys.stderr.write(f"\r\x1b[K{line}")
-            sys.stderr.flush()
+            output.rewrite(line)
         else:
             output.progress(line)
 
     def clear(self) -> None:
         """Take away the line that is in place."""
         if self._in_place:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            output.rewrite()
 
 
 class Attendance:
     """Runs workers; remembers whether somebody pressed Ctrl-C, after which no more is to be started."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, bundle: str) -> None:
         self.interrupted = False
         self._progress = progress
+        self._bundle = bundle
         self._worker: WorkerProcess | None = None
         self._stopping: asyncio.Task[int] | None = None
 
@@ -114,7 +112,6 @@ class Attendance:
         if failure is None:
             last = worker.last_lines[-1:] or ["it printed nothing"]
             what = f"the worker was {worker.describe_exit()}; its last line: {last[0]}"
-            failure = EdgewardError(
-                Code.WORKER_DIED, what, remedy="report it with the log if it happens again"
-            )
+            remedy = "report it with the log if it happens again"
+            failure = EdgewardError(Code.WORKER_DIED, what, where=self._bundle, remedy=remedy)
         return failure

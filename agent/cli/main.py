@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from agent.cli import agent_command, bench, bundle, keys, output, run, version
+from agent.cli import agent_command, bench, bundle, completion, engines, keys, output, run, version
 from runtime.errors import Code, EdgewardError, ExitStatus, from_os_error
 
-COMMANDS = (run, bench, agent_command, bundle, keys, version)
+COMMANDS = (run, bench, agent_command, bundle, keys, engines, completion, version)
 
 EPILOG = """\
 examples:
@@ -23,6 +23,7 @@ examples:
   edgeward run --bundle my-model.ewb --key keys/release.pub --source rtsp://camera/stream
   edgeward bench my-model.ewb film.mp4 --key keys/release.pub
   edgeward agent --config /etc/edgeward/edgeward.toml
+  source <(edgeward completion bash)
 """
 
 

@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import os
+import shutil
 import sys
 from contextlib import suppress
 from typing import Any, TextIO
@@ -60,6 +61,11 @@ def _say(stream: TextIO, line: str) -> None:
         stream.flush()
 
 
+def _in_one_line(text: str) -> str:
+    """What is quoted in ``text`` may hold line breaks and commands to the terminal: show them as they are."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     """``--json`` for a command: one JSON document on stdout instead of text."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
@@ -75,7 +81,19 @@ def print_error(error: EdgewardError, *, as_json: bool) -> None:
     if as_json:
         _say(sys.stderr, json.dumps({"error": error.as_dict()}, ensure_ascii=False))
     else:
-        _say(sys.stderr, f"edgeward: {error}")
+        _say(sys.stderr, f"edgeward: {_in_one_line(str(error))}")
+
+
+def can_rewrite() -> bool:
+    """Whether a line on stderr can be written anew in its place: a terminal, and one that knows how."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def rewrite(text: str = "") -> None:
+    """Put ``text`` in the place of the last line on stderr, cut to the width of the terminal."""
+    with suppress(OSError):
+        sys.stderr.write(f"\r\x1b[K{text[: max(1, shutil.get_terminal_size().columns - 1)]}")
+        sys.stderr.flush()
 
 
 def progress(text: str) -> None:

@@ -9,20 +9,20 @@ import json
 import signal
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import unquote, urlsplit
 
-from agent.cli import output
+from agent.cli import arguments, output
 from agent.cli.run_report import Report
 from agent.cli.run_result import result_line
-from agent.config import Stream
 from agent.trust.ingest import ingest
 from agent.workers.process import WorkerProcess
 from runtime import ipc
 from runtime.bundle.ingested import Ingested
 from runtime.errors import Code, EdgewardError, ExitStatus, from_os_error
+from runtime.redact import redact
 
 EPILOG = """\
 examples:
@@ -39,9 +39,6 @@ A file is read as fast as the model can, every frame; a camera as it comes, the 
 """
 
 
-MOST_TILES = 16
-
-
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the command."""
     parser = subparsers.add_parser(
@@ -52,77 +49,33 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--bundle", required=True, type=Path, metavar="X.ewb", help="the signed bundle")
-    parser.add_argument(
-        "--key",
-        required=True,
-        action="append",
-        type=Path,
-        metavar="PUB",
-        help="a public key that may have signed it; may be given again",
-    )
-    parser.add_argument(
-        "--then",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="Y.ewb",
-        help="a bundle that looks at the crops of what the first one found; may be given again",
-    )
+    arguments.add_key_option(parser)
     parser.add_argument("--source", required=True, metavar="URL", help="a path, or an rtsp:// or http:// URL")
-    parser.add_argument("--username", default="", help="the camera's user name")
-    parser.add_argument(
-        "--password-file", type=Path, metavar="FILE", help="a file with the camera's password"
-    )
+    arguments.add_source_options(parser)
     parser.add_argument(
         "--events", default="-", metavar="FILE", help="where results go; - is stdout (default)"
     )
     parser.add_argument(
         "--annotate", type=Path, metavar="OUT.mp4", help="also write the pictures with their boxes"
     )
-    parser.add_argument("--max-frames", type=_count, default=0, metavar="N", help="end after N frames")
     parser.add_argument(
-        "--max-fps", type=_rate, default=0.0, metavar="N", help="look at N frames a second at most"
+        "--max-frames", type=arguments.count, default=0, metavar="N", help="end after N frames"
     )
-    _add_model_options(parser)
     parser.add_argument(
-        "--timeout", type=_seconds, default=10.0, metavar="S", help="seconds to wait for the source"
+        "--max-fps", type=arguments.rate, default=0.0, metavar="N", help="look at N frames a second at most"
     )
+    parser.add_argument(
+        "--score-threshold", type=arguments.fraction, metavar="S", help="0 to 1, instead of the bundle's"
+    )
+    arguments.add_model_options(parser)
     parser.add_argument("--json", action="store_true", help="end with a JSON line that sums up; no progress")
     parser.set_defaults(handler=handle)
 
 
-def _add_model_options(parser: argparse.ArgumentParser) -> None:
-    """How the model runs."""
-    parser.add_argument(
-        "--score-threshold", type=_fraction, metavar="S", help="0 to 1, instead of the bundle's"
-    )
-    parser.add_argument(
-        "--threads", type=_threads, default=1, metavar="N", help="threads of the model (default 1)"
-    )
-    parser.add_argument("--variant", default="", metavar="ID", help="take this variant of the bundle")
-    parser.add_argument(
-        "--provider",
-        default="",
-        metavar="NAME",
-        help="run the bundle with this provider of its engine, or not at all",
-    )
-    parser.add_argument(
-        "--tiles",
-        type=_tiles,
-        metavar="COLSxROWS",
-        help="look at so many overlapping tiles and at the whole picture, for small objects",
-    )
-    parser.add_argument(
-        "--tile-overlap",
-        type=_overlap,
-        default=0.2,
-        metavar="S",
-        help="0 to 0.5 of a tile's side that neighbours share (default 0.2)",
-    )
-
-
 def handle(options: argparse.Namespace) -> int:
     """Run; the status of the first stream that failed, or 0."""
+    arguments.check(options, "edgeward run")
+    _check_outputs(options)
     with contextlib.ExitStack() as stack:
         events = _open_events(options.events, stack)
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeward-run-"))
@@ -149,7 +102,7 @@ class _Run:
             for bundle in bundles:
                 output.progress(f"bundle {bundle.name} {bundle.version}, signed by {bundle.signed_by[:16]}")
         start = self._start_message(bundles[0], bundles[1:])
-        worker = await WorkerProcess.start(start, on_log=lambda line: output.progress(f"worker: {line}"))
+        worker = await WorkerProcess.start(start, on_log=self._log)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._ask_to_stop, worker)
@@ -160,23 +113,18 @@ class _Run:
         self._report.finish()
         if options.json:
             self._write({"type": "summary", **self._report.summary()}, sys.stdout)
-        failure = failure or self._report.all_failed()
+        if not self._stop_asked:
+            failure = failure or self._report.nothing_done(redact(self._options.source))
         if failure is not None:
             raise failure
         return int(ExitStatus.INTERRUPTED if self._stop_asked else ExitStatus.OK)
 
     def _start_message(self, bundle: Ingested, then: Sequence[Ingested]) -> ipc.Start:
         options = self._options
-        login = Stream(
-            name="source",
-            url=options.source,
-            username=options.username,
-            password_file=str(options.password_file or ""),
-        )
         stream = ipc.StreamSpec(
-            name=login.name,
-            url=login.url_for_worker(),
-            pacing="every" if "://" not in options.source or options.source.startswith("file://") else "live",
+            name="source",
+            url=arguments.source_url(options),
+            pacing="every" if arguments.is_file(options.source) else "live",
             open_timeout_s=options.timeout,
             read_timeout_s=options.timeout,
             reconnect=False,
@@ -188,16 +136,16 @@ class _Run:
             bundle_dir=str(bundle.folder),
             manifest_sha256=bundle.manifest_sha256,
             streams=(stream,),
-            engine=ipc.EngineOptions(
-                threads=options.threads, variant=options.variant, provider=options.provider
-            ),
+            engine=arguments.engine_options(options),
             score_threshold=options.score_threshold,
-            tiling=ipc.Tiling(columns=options.tiles[0], rows=options.tiles[1], overlap=options.tile_overlap)
-            if options.tiles
-            else None,
-            stages=_stages(then, options.threads),
+            tiling=arguments.tiling(options),
+            stages=arguments.stages(then, options),
             annotate=str(options.annotate.absolute()) if options.annotate else "",
         )
+
+    def _log(self, line: str) -> None:
+        if not self._options.json:
+            output.progress(f"worker: {line}")
 
     def _ask_to_stop(self, worker: WorkerProcess) -> None:
         self._stop_asked += 1
@@ -234,75 +182,58 @@ class _Run:
         return failure
 
     def _write(self, document: dict[str, Any], to: TextIO) -> None:
-        to.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
-        if to is sys.stdout:
-            to.flush()
+        with _telling(self._options.events if to is self._events else "-"):
+            to.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
+            if to is sys.stdout:
+                to.flush()
 
 
-def _stages(bundles: Sequence[Ingested], threads: int) -> tuple[ipc.Stage, ...]:
-    """One stage for each further bundle, named after it; a second of one name gets a number."""
-    stages: list[ipc.Stage] = []
-    seen: Counter[str] = Counter()
-    for bundle in bundles:
-        seen[bundle.name] += 1
-        number = f"#{seen[bundle.name]}" if seen[bundle.name] > 1 else ""
-        stages.append(
-            ipc.Stage(
-                name=f"{bundle.name}{number}",
-                bundle_dir=bundle.folder,
-                manifest_sha256=bundle.manifest_sha256,
-                engine=ipc.EngineOptions(threads=threads),
-            )
-        )
-    return tuple(stages)
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Nothing that is read is overwritten, and no film gets the name of something else."""
+    where, remedy = "edgeward run", "give another name"
+    source = unquote(urlsplit(options.source).path) if "://" in options.source else options.source
+    read = [options.bundle, *options.then, *options.key, options.password_file]
+    read += [Path(source)] if arguments.is_file(options.source) else []
+    written = {
+        "--events": None if options.events == "-" else Path(options.events),
+        "--annotate": options.annotate,
+    }
+    for option, path in written.items():
+        if path is not None and any(_same_file(path, other) for other in read if other is not None):
+            what = f"argument {option}: {path} is what is read, it would be overwritten"
+            raise EdgewardError(Code.USAGE, what, where=where, remedy=remedy)
+    if options.annotate and options.annotate.suffix.lower() not in {"", ".mp4"}:
+        what = f"argument --annotate: {options.annotate} would be an MP4 film under another name"
+        raise EdgewardError(Code.USAGE, what, where=where, remedy="end the name with .mp4")
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return one.is_file() and one.samefile(other)
+    return False
+
+
+@contextlib.contextmanager
+def _telling(name: str) -> Iterator[None]:
+    """An error of a write names where results go."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = "standard output" if name == "-" else name
+        raise from_os_error(error, where=where, fallback=Code.SYSTEM_IO) from error
 
 
 def _open_events(name: str, stack: contextlib.ExitStack) -> TextIO:
     if name == "-":
         return sys.stdout
-    try:
-        return stack.enter_context(Path(name).open("w", encoding="utf-8"))
-    except OSError as error:
-        raise from_os_error(error, where=name, fallback=Code.SYSTEM_IO) from error
+    with _telling(name):
+        file = Path(name).open("w", encoding="utf-8")  # noqa: SIM115
 
+    def close() -> None:
+        with _telling(name):
+            file.close()  # it writes the rest
 
-def _number(text: str, kind: type[int] | type[float], lowest: float, highest: float, what: str) -> Any:
-    try:
-        value = kind(text)
-    except ValueError:
-        value = lowest - 1
-    if not lowest <= value <= highest:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-    return value
-
-
-def _count(text: str) -> int:
-    return int(_number(text, int, 1, 1 << 62, "a number of frames, 1 or more"))
-
-
-def _rate(text: str) -> float:
-    return float(_number(text, float, 0.001, 1000, "a number of frames a second between 0.001 and 1000"))
-
-
-def _fraction(text: str) -> float:
-    return float(_number(text, float, 0, 1, "a score between 0 and 1"))
-
-
-def _threads(text: str) -> int:
-    return int(_number(text, int, 1, 256, "a number of threads between 1 and 256"))
-
-
-def _overlap(text: str) -> float:
-    return float(_number(text, float, 0, 0.5, "a part of a tile between 0 and 0.5"))
-
-
-def _tiles(text: str) -> tuple[int, int]:
-    columns, rows = (int(part) if part.isdecimal() else 0 for part in (text.partition("x")[::2]))
-    if not (1 <= columns <= MOST_TILES and 1 <= rows <= MOST_TILES and columns * rows > 1):
-        what = f"COLSxROWS with 1 to {MOST_TILES} each and at least two tiles, as 3x2"
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-    return columns, rows
-
-
-def _seconds(text: str) -> float:
-    return float(_number(text, float, 0.1, 3600, "a number of seconds between 0.1 and 3600"))
+    stack.callback(close)
+    return file

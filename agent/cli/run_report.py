@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter, deque
 from typing import Any
@@ -26,9 +25,9 @@ class Report:
 
     def __init__(self, *, live: bool) -> None:
         self._live = live
-        self._in_place = live and sys.stderr.isatty()
+        self._in_place = live and output.can_rewrite()
         self._started = self._last = time.monotonic()
-        self._first_result = 0.0
+        self._first_result = self._last_result = 0.0
         self._results = 0
         self._found: Counter[str] = Counter()
         self._last_why = ""
@@ -67,14 +66,17 @@ class Report:
     def finish(self) -> None:
         """The last word."""
         if self._in_place:
-            sys.stderr.write("\r\x1b[K")
+            output.rewrite()
         counts = self._counts()
         dropped = ", ".join(f"{count} {why}" for why, count in counts.dropped.items()) or "none"
         self._tell(f"{self._so_far()}; decoded {counts.decoded}, dropped {dropped}, failed {counts.failed}")
 
-    def all_failed(self) -> EdgewardError | None:
-        """The reason of the last result, when every single one has failed."""
+    def nothing_done(self, source: str) -> EdgewardError | None:
+        """Why, when no frame was looked at to its end: none could be decoded, or every one has failed."""
         counts = self._counts()
+        if self._ready is not None and not counts.decoded:
+            what, remedy = "no picture in it could be decoded", "look at it with a player"
+            return EdgewardError(Code.SOURCE_DATA, what, where=source, remedy=remedy)
         if counts.failed and not counts.results:
             remedy = "send the bundle back to its author with this line"
             return EdgewardError(Code.MODEL_RUN, f"every frame failed: {self._last_why}", remedy=remedy)
@@ -107,6 +109,7 @@ class Report:
     def _count(self, result: ipc.Result) -> None:
         now = time.monotonic()
         self._first_result = self._first_result or now
+        self._last_result = now
         self._results += 1
         self._last_why = result.why
         self._last_class = (
@@ -121,8 +124,7 @@ class Report:
         if self._live and now - self._last >= (_IN_PLACE_EVERY_S if self._in_place else _EVERY_S):
             self._last = now
             if self._in_place:
-                sys.stderr.write(f"\r\x1b[K{self._so_far()}")
-                sys.stderr.flush()
+                output.rewrite(self._so_far())
             else:
                 output.progress(self._so_far())
 
@@ -135,10 +137,8 @@ class Report:
 
     def _so_far(self) -> str:
         best = f" (last: {self._last_class})" if self._last_class else ""
-        return (
-            f"{self._results} results, {self._found[self._counted]} {self._counted}{best}, "
-            f"{self._fps():.1f} frames a second"
-        )
+        rate = f", {self._fps():.1f} frames a second" if self._results > 1 else ""
+        return f"{self._results} results, {self._found[self._counted]} {self._counted}{best}{rate}"
 
     def _tell(self, line: str) -> None:
         if self._live:
@@ -152,8 +152,8 @@ class Report:
         )
 
     def _fps(self) -> float:
-        seconds = time.monotonic() - self._first_result
-        return self._results / seconds if self._results and seconds > 0 else 0.0
+        seconds = self._last_result - self._first_result
+        return (self._results - 1) / seconds if seconds > 0 else 0.0
 
     def _percentile(self, percent: int) -> float | None:
         if not self._latency_ms:

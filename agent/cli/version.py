@@ -8,7 +8,8 @@ import platform
 
 from agent.cli import output
 
-PARTS = ("onnxruntime", "av", "numpy", "paho-mqtt", "cryptography", "msgspec", "psutil")
+ENGINES = ("onnxruntime", "ai-edge-litert", "openvino", "ncnn")
+PARTS = (*ENGINES, "av", "numpy", "paho-mqtt", "cryptography", "msgspec", "psutil")
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

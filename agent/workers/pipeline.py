@@ -46,7 +46,6 @@ class Limits:
     calm_after: float = 60.0
     refused_retry: float = 60.0
     look_for_bundle: float = 1.0
-    load: float = 180.0
     stop_grace: float = 3.0
 
 
@@ -144,7 +143,7 @@ class Pipeline:
         if self.pid is None or self._verdict is not None or self._ended_in_order:
             return
         loading = self.state == "starting"
-        allowed = self._limits.load if loading else self.config.worker_timeout_s
+        allowed = self.config.load_timeout_s if loading else self.config.worker_timeout_s
         if now_ns - self._heard_ns > allowed * 1e9:
             what = "did not load its bundle" if loading else "gave no sign of life"
             self._give_up(Reason(Code.WORKER_HUNG.text, f"the worker {what} for {allowed:g} s"))

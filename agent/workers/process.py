@@ -186,7 +186,7 @@ def _spawn(command: Sequence[str], fd: int, threads: int) -> subprocess.Popen[by
         bufsize=0,
         pass_fds=(fd,),
         start_new_session=True,
-        env=_environment(threads),
+        env=worker_environment(threads),
     )
 
 
@@ -196,7 +196,8 @@ def _offer_to_oom_killer(pid: int) -> None:
         Path(f"/proc/{pid}/oom_score_adj").write_text(OOM_SCORE_ADJ, "ascii")
 
 
-def _environment(threads: int) -> dict[str, str]:
+def worker_environment(threads: int) -> dict[str, str]:
+    """What a process that loads engines is started with: nothing of systemd's, threads as they are wanted."""
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_WORKERS}
     environment.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
     environment["PYTHONUNBUFFERED"] = "1"

@@ -84,13 +84,15 @@ class StreamWatch:
         return None
 
     def result(self, message: ipc.Result, now_ns: int) -> Change | None:
-        """A result came: the stream runs now, unless the frame is one from before it stalled."""
+        """A result came: the stream runs now, unless the frame is one from before it stalled or ended."""
         self.results += 1
         self.width, self.height = message.width, message.height
         self._latencies_ms.append((now_ns - message.arrived_ns) / 1e6)
         self.failing = message.why or "no reason given" if message.status == "failed" else ""
         if self.state == "stalled" and message.arrived_ns <= self.since_ns:
             return None
+        if self._source is not None and self._source.state in {"ended", "failed"}:
+            return None  # the last frame was still being looked at when its source ended
         change = None if self.state == "running" else self._enter("running", None, now_ns)
         self._quiet_since_ns = now_ns
         return change

@@ -1,9 +1,11 @@
-// The decoders that judge every class score, the small ones, suppression at its worst, and the choice of few.
+// The decoders that judge every class score, the small ones, suppression at its worst, the choice of few, and
+// halves made floats.
 #include <benchmark/benchmark.h>
 
 #include "edgeward/boxes.hpp"
 #include "edgeward/dfl.hpp"
 #include "edgeward/fastestdet.hpp"
+#include "edgeward/halves.hpp"
 #include "edgeward/nms.hpp"
 #include "edgeward/top_k.hpp"
 #include "edgeward/yolov8.hpp"
@@ -133,6 +135,17 @@ void top_five(benchmark::State& state) {
   }
 }
 
+// YOLOv8 at 640x640, put out in float16.
+void halves(benchmark::State& state) {
+  constexpr std::size_t count = 84 * 8400;
+  const std::vector<std::byte> from(2 * count);
+  std::vector<std::byte> to(4 * count);
+  for (auto _ : state) {
+    widen_halves(from, to);
+    benchmark::ClobberMemory();
+  }
+}
+
 }  // namespace
 
 BENCHMARK(yolov8)->Arg(0)->Arg(1);
@@ -144,3 +157,4 @@ BENCHMARK(ultraface);
 BENCHMARK(yunet);
 BENCHMARK(nms);
 BENCHMARK(top_five);
+BENCHMARK(halves);

@@ -79,7 +79,9 @@ inline DetectSpec limits(Bytes& bytes) {
   spec.nms = {bytes.rarely() ? bytes.any_float() : static_cast<float>(bytes.pick(0, 100)) / 100.F, bytes.flag(),
               bytes.integer(bytes.pick(1, 50)), bytes.integer(bytes.pick(1, 50))};
   spec.place = {bytes.size(2.F), bytes.size(2.F), bytes.number(), bytes.number(), bytes.number(), bytes.number(),
-                static_cast<double>(bytes.integer(64)), static_cast<double>(bytes.integer(48))};
+                static_cast<double>(bytes.integer(64)), static_cast<double>(bytes.integer(48)),
+                static_cast<double>(bytes.integer(bytes.flag() ? 20 : 0)),
+                static_cast<double>(bytes.rarely() ? 48 : 0)};
   return spec;
 }
 
@@ -100,10 +102,12 @@ void judge(const DetectSpec& spec, Decode decode) {
     return;
   }
   must(decoded.detections.size() <= static_cast<std::size_t>(spec.nms.max_detections), "no more than were asked for");
+  const auto left = static_cast<float>(spec.place.frame_left);
+  const auto top = static_cast<float>(spec.place.frame_top);
   const auto width = static_cast<float>(spec.place.frame_width);
   const auto height = static_cast<float>(spec.place.frame_height);
   for (const Detection& d : decoded.detections) {
-    must(d.x1 >= 0.F && d.y1 >= 0.F && d.x2 <= width && d.y2 <= height, "boxes lie in the frame");
+    must(d.x1 >= left && d.y1 >= top && d.x2 <= width && d.y2 <= height, "boxes lie in the frame");
     must(d.x1 < d.x2 && d.y1 < d.y2, "boxes have an area");
     must(d.score >= spec.score_threshold && std::isfinite(d.score), "scores pass");
   }

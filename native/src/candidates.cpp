@@ -5,20 +5,20 @@
 namespace edgeward {
 namespace {
 
-// Area included: boxes that large are nonsense, and their overlap could not be computed.
+// Twice the area included: boxes that large are nonsense, and the union of two could not be computed.
 bool is_finite(const Detection& d) {
   return std::isfinite(d.x1) && std::isfinite(d.y1) && std::isfinite(d.x2) && std::isfinite(d.y2) &&
-         std::isfinite((d.x2 - d.x1) * (d.y2 - d.y1)) && std::isfinite(d.score);
+         std::isfinite(2.F * (d.x2 - d.x1) * (d.y2 - d.y1)) && std::isfinite(d.score);
 }
 
 Detection to_source(Detection d, const Placement& place) {
-  const auto lead = [](float v, double pad, double scale, double crop, double limit) {
-    return static_cast<float>(std::clamp((static_cast<double>(v) - pad) / scale + crop, 0., limit));
+  const auto lead = [](float v, double pad, double scale, double crop, double from, double to) {
+    return static_cast<float>(std::clamp((static_cast<double>(v) - pad) / scale + crop, from, to));
   };
-  d.x1 = lead(d.x1, place.pad_x, place.scale_x, place.crop_x, place.frame_width);
-  d.x2 = lead(d.x2, place.pad_x, place.scale_x, place.crop_x, place.frame_width);
-  d.y1 = lead(d.y1, place.pad_y, place.scale_y, place.crop_y, place.frame_height);
-  d.y2 = lead(d.y2, place.pad_y, place.scale_y, place.crop_y, place.frame_height);
+  d.x1 = lead(d.x1, place.pad_x, place.scale_x, place.crop_x, place.frame_left, place.frame_width);
+  d.x2 = lead(d.x2, place.pad_x, place.scale_x, place.crop_x, place.frame_left, place.frame_width);
+  d.y1 = lead(d.y1, place.pad_y, place.scale_y, place.crop_y, place.frame_top, place.frame_height);
+  d.y2 = lead(d.y2, place.pad_y, place.scale_y, place.crop_y, place.frame_top, place.frame_height);
   return d;
 }
 
@@ -26,7 +26,8 @@ Box frame_in_tensor(const Placement& place) {
   const auto lead = [](double v, double pad, double scale, double crop) {
     return static_cast<float>((v - crop) * scale + pad);
   };
-  return {lead(0., place.pad_x, place.scale_x, place.crop_x), lead(0., place.pad_y, place.scale_y, place.crop_y),
+  return {lead(place.frame_left, place.pad_x, place.scale_x, place.crop_x),
+          lead(place.frame_top, place.pad_y, place.scale_y, place.crop_y),
           lead(place.frame_width, place.pad_x, place.scale_x, place.crop_x),
           lead(place.frame_height, place.pad_y, place.scale_y, place.crop_y)};
 }

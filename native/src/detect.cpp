@@ -20,6 +20,10 @@ void check(const Placement& place) {
       throw std::invalid_argument("pad_x, pad_y, crop_x and crop_y must be finite");
     }
   }
+  const auto begins = [](double from, double to) { return from >= 0. && from < to; };
+  if (!begins(place.frame_left, place.frame_width) || !begins(place.frame_top, place.frame_height)) {
+    throw std::invalid_argument("frame_left and frame_top must be 0 or more and less than frame_width, frame_height");
+  }
 }
 
 }  // namespace

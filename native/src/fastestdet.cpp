@@ -1,5 +1,6 @@
 #include "edgeward/fastestdet.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "candidates.hpp"
@@ -36,7 +37,8 @@ Decoded decode_fastestdet(const Output& output, float unit_x, float unit_y, cons
       candidates.add_broken();
       continue;
     }
-    const float score = std::pow(objectness, objectness_power) * std::pow(best.score, class_power);
+    // A quantised score may come out below 0, where there is no power.
+    const float score = std::pow(objectness, objectness_power) * std::pow(std::max(best.score, 0.F), class_power);
     if (score < candidates.threshold()) {
       continue;
     }

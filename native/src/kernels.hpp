@@ -59,6 +59,9 @@ struct TensorRow {
 
 using ColourRow = void (*)(const ColourTransform& transform, const SampleRows& samples, TensorRow out);
 
+// edgeward/halves.hpp
+using WidenHalves = void (*)(const std::byte* halves, std::byte* floats, std::size_t count);
+
 // [Element]
 using ColourRows = std::array<ColourRow, 4>;
 
@@ -68,6 +71,7 @@ struct Kernels {
   SamplePair sample_pair;
   SumRows sum_rows;
   SumAcross sum_across;
+  WidenHalves widen_halves;
   // [ColourStep]. Gray has no interleaved layout of its own: its kernels are there twice.
   std::array<ColourRows, 4> planar;
   std::array<ColourRows, 4> interleaved;

@@ -2,6 +2,7 @@
 #include "kernels_area.hpp"
 #include "kernels_bilinear.hpp"
 #include "kernels_colour.hpp"
+#include "kernels_halves.hpp"
 #include "kernels_x86.hpp"
 
 namespace edgeward {
@@ -105,6 +106,10 @@ struct Avx2 : Dots128 {
     store_weaved_halves(to + 48, r.high, g.high, b.high);
   }
 
+  static void widen8(const std::byte* halves, std::byte* floats) {
+    _mm256_storeu_ps(reinterpret_cast<float*>(floats), _mm256_cvtph_ps(load128(halves)));
+  }
+
   static void store_bytes(std::uint8_t* to, Bytes v) { store128(to, v); }
   static void store_bytes3(std::uint8_t* to, Bytes r, Bytes g, Bytes b) { store_weaved_bytes(to, r, g, b); }
 
@@ -120,6 +125,7 @@ constinit const Kernels avx2_kernels{"avx2",
                                      sample_pair<Avx2>,
                                      sum_rows<Avx2>,
                                      sum_across<Avx2>,
+                                     widen_halves<Avx2>,
                                      colour_steps<Avx2, false>(),
                                      colour_steps<Avx2, true>()};
 

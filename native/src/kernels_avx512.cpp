@@ -1,6 +1,7 @@
 // AVX-512 with VBMI: Intel from Ice Lake on, AMD from Zen 4 on. What has AVX-512 without VBMI takes AVX2.
 #include "kernels_area.hpp"
 #include "kernels_colour.hpp"
+#include "kernels_halves.hpp"
 #include "kernels_x86.hpp"
 
 namespace edgeward {
@@ -102,6 +103,10 @@ struct Avx512 : Dots128 {
       const __m512i rg = _mm512_permutex2var_epi16(r, load512(weave_halves.first[part]), g);
       _mm512_storeu_si512(to + 64 * part, _mm512_permutex2var_epi16(rg, load512(weave_halves.second[part]), b));
     }
+  }
+
+  static void widen8(const std::byte* halves, std::byte* floats) {
+    _mm256_storeu_ps(reinterpret_cast<float*>(floats), _mm256_cvtph_ps(load128(halves)));
   }
 
   static void store_bytes(std::uint8_t* to, Bytes v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), v); }
@@ -266,6 +271,7 @@ constinit const Kernels avx512_kernels{"avx512",
                                        sample_pair,
                                        sum_rows<Avx512>,
                                        sum_across<Avx512>,
+                                       widen_halves<Avx512>,
                                        colour_steps<Avx512, false>(),
                                        colour_steps<Avx512, true>()};
 

@@ -4,6 +4,7 @@
 #include "kernels_area.hpp"
 #include "kernels_bilinear.hpp"
 #include "kernels_colour.hpp"
+#include "kernels_halves.hpp"
 
 namespace edgeward {
 namespace {
@@ -107,6 +108,13 @@ struct Neon {
     vst3q_u16(reinterpret_cast<std::uint16_t*>(to), uint16x8x3_t{{r, g, b}});
   }
 
+  static void widen8(const std::byte* halves, std::byte* floats) {
+    const float16x8_t from = vreinterpretq_f16_u8(vld1q_u8(reinterpret_cast<const std::uint8_t*>(halves)));
+    auto* to = reinterpret_cast<std::uint8_t*>(floats);
+    vst1q_u8(to, vreinterpretq_u8_f32(vcvt_f32_f16(vget_low_f16(from))));
+    vst1q_u8(to + 16, vreinterpretq_u8_f32(vcvt_high_f32_f16(from)));
+  }
+
   static void store_bytes(std::uint8_t* to, Bytes v) { vst1_u8(to, v); }
   static void store_bytes3(std::uint8_t* to, Bytes r, Bytes g, Bytes b) { vst3_u8(to, uint8x8x3_t{{r, g, b}}); }
 
@@ -130,6 +138,7 @@ constinit const Kernels neon_kernels{"neon",
                                      sample_pair<Neon>,
                                      sum_rows<Neon>,
                                      sum_across<Neon>,
+                                     widen_halves<Neon>,
                                      colour_steps<Neon, false>(),
                                      colour_steps<Neon, true>()};
 

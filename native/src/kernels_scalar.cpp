@@ -63,6 +63,15 @@ void sum_across(const AreaTable& table, const std::int16_t* row, std::int16_t* s
   }
 }
 
+void widen_halves(const std::byte* halves, std::byte* floats, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint16_t half = 0;
+    std::memcpy(&half, halves + 2 * i, sizeof half);
+    const float value = from_half(half);
+    std::memcpy(floats + 4 * i, &value, sizeof value);
+  }
+}
+
 // The pixel - 128 in Q7 to the pixel.
 std::uint8_t to_pixel(std::int32_t value) { return static_cast<std::uint8_t>(std::clamp(value >> 7, -128, 127) + 128); }
 
@@ -149,7 +158,7 @@ constexpr std::array<ColourRows, 4> colour_steps() {
 
 }  // namespace
 
-constinit const Kernels scalar_kernels{"scalar", sample_row, sample_pair, sum_rows, sum_across,
+constinit const Kernels scalar_kernels{"scalar", sample_row, sample_pair, sum_rows, sum_across, widen_halves,
                                        colour_steps<false>(), colour_steps<true>()};
 
 }  // namespace edgeward

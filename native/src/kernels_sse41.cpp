@@ -3,6 +3,7 @@
 #include "kernels_area.hpp"
 #include "kernels_bilinear.hpp"
 #include "kernels_colour.hpp"
+#include "kernels_halves.hpp"
 #include "kernels_x86.hpp"
 
 namespace edgeward {
@@ -90,6 +91,27 @@ struct Sse41 : Dots128 {
   static void store_halves(std::uint8_t* to, __m128i v) { store128(to, v); }
   static void store_halves3(std::uint8_t* to, __m128i r, __m128i g, __m128i b) { store_weaved_halves(to, r, g, b); }
 
+  // from_half() of four, each in 32 bits.
+  static __m128 widened(__m128i halves) {
+    const __m128i magnitude = _mm_and_si128(halves, _mm_set1_epi32(0x7fff));
+    const __m128i rebased = _mm_set1_epi32(0x38000000);
+    const __m128i special = _mm_cmpgt_epi32(magnitude, _mm_set1_epi32(0x7bff));
+    const __m128i quiet = _mm_and_si128(_mm_cmpgt_epi32(magnitude, _mm_set1_epi32(0x7c00)), _mm_set1_epi32(0x400000));
+    __m128i bits = _mm_add_epi32(_mm_slli_epi32(magnitude, 13), rebased);
+    bits = _mm_or_si128(_mm_add_epi32(bits, _mm_and_si128(special, rebased)), quiet);
+    const __m128 subnormal = _mm_mul_ps(_mm_cvtepi32_ps(magnitude), _mm_set1_ps(0x1p-24F));
+    const __m128i is_subnormal = _mm_cmplt_epi32(magnitude, _mm_set1_epi32(0x400));
+    const __m128 positive = _mm_blendv_ps(_mm_castsi128_ps(bits), subnormal, _mm_castsi128_ps(is_subnormal));
+    const __m128i sign = _mm_slli_epi32(_mm_xor_si128(halves, magnitude), 16);
+    return _mm_or_ps(positive, _mm_castsi128_ps(sign));
+  }
+  static void widen8(const std::byte* halves, std::byte* floats) {
+    const __m128i from = load128(halves);
+    auto* to = reinterpret_cast<float*>(floats);
+    _mm_storeu_ps(to, widened(_mm_cvtepu16_epi32(from)));
+    _mm_storeu_ps(to + 4, widened(_mm_cvtepu16_epi32(_mm_srli_si128(from, 8))));
+  }
+
   static void store_bytes(std::uint8_t* to, Bytes v) { _mm_storel_epi64(reinterpret_cast<__m128i*>(to), v); }
   static void store_bytes3(std::uint8_t* to, Bytes r, Bytes g, Bytes b) {
     store128(to, weave<1>(r, g, b, 0));
@@ -115,6 +137,7 @@ constinit const Kernels sse41_kernels{"sse4",
                                       sample_pair<Sse41>,
                                       sum_rows<Sse41>,
                                       sum_across<Sse41>,
+                                      widen_halves<Sse41>,
                                       colour_steps<Sse41, false>(),
                                       colour_steps<Sse41, true>()};
 

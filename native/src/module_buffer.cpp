@@ -46,6 +46,7 @@ std::string Buffer::dtype() const {
   if (format == "e") return "float16";
   if (format == "B") return "uint8";
   if (format == "b") return "int8";
+  if (format == "H") return "uint16";
   if (format == "d") return "float64";
   return "format '" + format + "'";
 }

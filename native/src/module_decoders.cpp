@@ -11,6 +11,7 @@
 #include "edgeward/boxes.hpp"
 #include "edgeward/dfl.hpp"
 #include "edgeward/fastestdet.hpp"
+#include "edgeward/halves.hpp"
 #include "edgeward/top_k.hpp"
 #include "edgeward/yolov5.hpp"
 #include "edgeward/yolov8.hpp"
@@ -25,16 +26,7 @@ using namespace nb::literals;
 namespace edgeward {
 namespace {
 
-using Handles = std::vector<nb::handle>;
 using Strides = std::vector<int>;
-
-Handles handles(nb::sequence outputs) {
-  Handles all;
-  for (const nb::handle output : outputs) {
-    all.push_back(output);
-  }
-  return all;
-}
 
 std::size_t count(int number, const char* name) {
   if (number < 1) {
@@ -58,7 +50,7 @@ nb::tuple yolov5(const DetectSpec& spec, nb::handle output, float unit_x, float 
 nb::tuple yolov5_heads(const DetectSpec& spec, nb::sequence heads, int width, int height, const Strides& strides,
                        std::vector<std::vector<float>> anchors, bool channels_first) {
   Outputs outputs;
-  for (const nb::handle head : handles(heads)) {
+  for (const nb::handle head : heads) {
     outputs.add(head, channels_first ? 3 : 4, "an output",
                 channels_first ? "anchors * (5 + classes), H, W" : "anchors, H, W, 5 + classes");
   }
@@ -86,7 +78,7 @@ nb::tuple dfl(const DetectSpec& spec, nb::sequence parts, int width, int height,
   const DflSpec own{{width, height, strides}, count(classes, "classes"), reg_max, dfl_layout(layout),
                     cell_offset, sigmoid};
   Outputs outputs;
-  for (const nb::handle part : handles(parts)) {
+  for (const nb::handle part : parts) {
     const bool maps = own.layout == DflLayout::maps;
     outputs.add(part, maps ? 3 : 2, "an output", maps ? "values, h, w" : "rows, values");
   }
@@ -138,7 +130,7 @@ nb::tuple ready_rows(const DetectSpec& spec, nb::handle output, float unit_x, fl
 
 nb::tuple yunet(const DetectSpec& spec, nb::sequence parts, int width, int height, const Strides& strides) {
   Outputs outputs;
-  for (const nb::handle part : handles(parts)) {
+  for (const nb::handle part : parts) {
     outputs.add(part, 2, "an output", "cells, values");
   }
   return decode_released([&] { return decode_yunet(outputs.all(), {width, height, strides}, spec); });
@@ -163,6 +155,20 @@ nb::tuple best_scores(nb::handle scores, int k) {
   }
   using Scores = nb::ndarray<nb::numpy, float, nb::shape<-1>, nb::c_contig>;
   return nb::make_tuple(Rows(indices, {many}, indices_owner), Scores(values, {many}, values_owner), found.broken);
+}
+
+void widen(nb::handle source, nb::handle target) {
+  const Buffer halves = Buffer::array(source, "source", false);
+  const Buffer floats = Buffer::array(target, "target", true);
+  const std::string from = halves.dtype();
+  if ((from != "float16" && from != "uint16") || floats.dtype() != "float32" || halves.shape() != floats.shape()) {
+    throw std::invalid_argument("source is " + describe(from, halves.shape()) + " and target " +
+                                describe(floats.dtype(), floats.shape()) +
+                                ", expected float16 or uint16, and float32 of the same shape");
+  }
+  const nb::gil_scoped_release released;
+  widen_halves({static_cast<const std::byte*>(halves.data()), halves.size_bytes()},
+               {static_cast<std::byte*>(floats.data()), floats.size_bytes()});
 }
 
 }  // namespace
@@ -192,6 +198,7 @@ void bind_decoders(nb::module_& module) {
                nb::kw_only(), "unit_x"_a = 1.F, "unit_y"_a = 1.F);
   bind_decoder(module, "decode_yunet", &yunet, "Faces of a YuNet head.", "outputs"_a, nb::kw_only(), "input_width"_a,
                "input_height"_a, "strides"_a = three);
+  module.def("widen_halves", &widen, "source"_a, "target"_a, "Write float16 as float32.");
   module.def("top_k", &best_scores, "scores"_a, "k"_a, "Indices and scores of the best.");
 }
 

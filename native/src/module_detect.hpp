@@ -52,16 +52,17 @@ void bind_decoder(nanobind::module_& module, const char* name, nanobind::tuple (
       name,
       [decode](Own... own, float score_threshold, float iou_threshold, bool class_agnostic, int max_candidates,
                int max_detections, double scale_x, double scale_y, double pad_x, double pad_y, double crop_x,
-               double crop_y, double frame_width, double frame_height) {
+               double crop_y, double frame_width, double frame_height, double frame_left, double frame_top) {
         const DetectSpec spec{score_threshold,
                               {iou_threshold, class_agnostic, max_candidates, max_detections},
-                              {scale_x, scale_y, pad_x, pad_y, crop_x, crop_y, frame_width, frame_height}};
+                              {scale_x, scale_y, pad_x, pad_y, crop_x, crop_y, frame_width, frame_height,
+                               frame_left, frame_top}};
         return decode(spec, std::forward<Own>(own)...);
       },
       arguments..., arg("score_threshold"), arg("iou_threshold") = 0.45F, arg("class_agnostic") = false,
       arg("max_candidates") = 1000, arg("max_detections") = 300, arg("scale_x") = 1., arg("scale_y") = 1.,
       arg("pad_x") = 0., arg("pad_y") = 0., arg("crop_x") = 0., arg("crop_y") = 0., arg("frame_width"),
-      arg("frame_height"), doc);
+      arg("frame_height"), arg("frame_left") = 0., arg("frame_top") = 0., doc);
 }
 
 }  // namespace edgeward

@@ -43,9 +43,14 @@ Decoded decode_yunet(std::span<const Output> outputs, const InputGrids& input, c
     check_rows(outputs[strides + i], grid, 1, input);
     check_rows(outputs[2 * strides + i], grid, 4, input);
     for (std::size_t cell = 0; cell < grid.cells(); ++cell) {
-      const float likely = std::clamp(outputs[i].values[cell], 0.F, 1.F);
-      const float product = likely * std::clamp(outputs[strides + i].values[cell], 0.F, 1.F);
+      const float likely = outputs[i].values[cell];
+      const float objectness = outputs[strides + i].values[cell];
+      const float product = std::clamp(likely, 0.F, 1.F) * std::clamp(objectness, 0.F, 1.F);
       if (product < floor) {
+        continue;
+      }
+      if (!std::isfinite(likely) || !std::isfinite(objectness)) {  // held to 0..1 infinity would pass for certainty
+        candidates.add_broken();
         continue;
       }
       const float score = std::sqrt(product);

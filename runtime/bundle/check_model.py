@@ -13,6 +13,9 @@ from runtime.bundle.manifest import InputSpec, Manifest, Preprocess, TensorSpec,
 
 MAX_DIMENSION = 1 << 20
 MAX_DIMENSIONS = 8
+# Of all tensors of a variant, for one picture: 1 GiB as float32, before anything is allocated.
+MAX_ELEMENTS = 1 << 28
+MAX_SIDE = 16384
 _RANGES = {
     "uint8": (0, 255),
     "int8": (-128, 127),
@@ -23,6 +26,8 @@ _RANGES = {
 _FEWEST_LEVELS = 64
 _QUANTISED = ("uint8", "int8")
 _LARGEST_FLOAT16 = 65504.0
+_LARGEST_FLOAT32 = 3.4028234663852886e38
+_SMALLEST_FLOAT32 = 1.1754943508222875e-38
 _OF_PICTURES = ("float32", "float16", "uint8", "int8")
 
 
@@ -55,6 +60,7 @@ def variants(manifest: Manifest) -> Iterator[Problem]:
                 yield Problem(f"{key}.profiles", "has no profile's name", "use names like 'rk3588'")
         yield from _tensors(variant, key)
         yield from _dimensions(variant, key)
+        yield from _sizes(variant, key)
         yield from _feeds(variant, key)
 
 
@@ -91,8 +97,9 @@ def _tensor(spec: TensorSpec, place: str) -> Iterator[Problem]:
     elif not _RANGES[spec.dtype][0] <= quantisation.zero_point <= _RANGES[spec.dtype][1]:
         what = f"{quantisation.zero_point} is no {spec.dtype}"
         yield Problem(f"{place}.quantisation.zero_point", what, "use the value in the model file")
-    if not math.isfinite(quantisation.scale):
-        yield Problem(f"{place}.quantisation.scale", "is not finite", "use the value in the model file")
+    if not _is_float32(quantisation.scale):
+        what = "is not finite" if not math.isfinite(quantisation.scale) else "is beyond float32"
+        yield Problem(f"{place}.quantisation.scale", what, "use the value in the model file")
 
 
 def _dimensions(variant: Variant, key: str) -> Iterator[Problem]:
@@ -114,6 +121,22 @@ def _dimensions(variant: Variant, key: str) -> Iterator[Problem]:
             ):
                 what = f"the dimension {size!r} has no size"
                 yield Problem(f"{key}.inputs[{at}].shape", what, f"add dimensions.{size} to the variant")
+
+
+def _sizes(variant: Variant, key: str) -> Iterator[Problem]:
+    """Tensors that no board has memory for, and pictures that nothing can make."""
+    total = 0
+    for side, specs in (("inputs", variant.inputs), ("outputs", variant.outputs)):
+        for at, spec in enumerate(specs):
+            shape = resolved(spec, variant, batch=1)
+            total += math.prod(shape)
+            if total > MAX_ELEMENTS:
+                what = f"with {list(shape)} the tensors have {total} elements, over {MAX_ELEMENTS} a picture"
+                yield Problem(f"{key}.{side}[{at}].shape", what, "correct the shape, or use a smaller model")
+                return
+            if isinstance(spec, InputSpec) and spec.feed == "picture" and max(shape, default=1) > MAX_SIDE:
+                what = f"has a side of {max(shape)} pixels"
+                yield Problem(f"{key}.{side}[{at}].shape", what, f"use a picture of at most {MAX_SIDE}")
 
 
 def _feeds(variant: Variant, key: str) -> Iterator[Problem]:
@@ -160,7 +183,12 @@ def _holds(dtype: str, number: float) -> bool:
     if dtype in _RANGES:
         low, high = _RANGES[dtype]
         return number.is_integer() and low <= number <= high
-    return math.isfinite(number) and (dtype != "float16" or abs(number) <= _LARGEST_FLOAT16)
+    return abs(number) <= (_LARGEST_FLOAT16 if dtype == "float16" else _LARGEST_FLOAT32)
+
+
+def _is_float32(number: float) -> bool:
+    """Whether it stays a number, and what is not zero does not become it, where it is kept in 32 bits."""
+    return number == 0 or _SMALLEST_FLOAT32 <= abs(number) <= _LARGEST_FLOAT32
 
 
 def resolved(spec: TensorSpec, variant: Variant, *, batch: int) -> tuple[int, ...]:
@@ -198,9 +226,13 @@ def decoding(manifest: Manifest) -> Iterator[Problem]:
 def _preprocess(pre: Preprocess, key: str) -> Iterator[Problem]:
     if not math.isfinite(pre.scale) or pre.scale == 0:
         yield Problem(f"{key}.scale", "is zero or not a finite number", "use 1.0 for raw pixels")
+    elif not _is_float32(pre.scale):
+        yield Problem(f"{key}.scale", "is beyond float32", "use 1.0 for raw pixels")
     for name, triple in (("mean", pre.mean), ("std", pre.std), ("pad", pre.pad)):
         if not all(math.isfinite(value) for value in triple):
             yield Problem(f"{key}.{name}", "is not finite", "use three plain numbers")
+        elif not all(map(_is_float32, triple)):
+            yield Problem(f"{key}.{name}", "has a number beyond float32", "use three plain numbers")
     if not all(pre.std):
         yield Problem(f"{key}.std", "would divide by zero", "use 1.0 where nothing is divided")
     if not all(0 <= value <= 255 for value in pre.pad):
@@ -230,6 +262,8 @@ def _postprocess(decoder: Decoder, key: str, files: set[str]) -> Iterator[Proble
     for name, value in msgspec.structs.asdict(decoder).items():
         if not all(math.isfinite(number) for number in _numbers(value)):
             yield Problem(f"{key}.{name}", "is not finite", "use plain numbers")
+        elif not isinstance(decoder, Plugin) and not all(map(_is_float32, _numbers(value))):
+            yield Problem(f"{key}.{name}", "has a number beyond float32", "use plain numbers")
     if isinstance(decoder, Yolov5) and decoder.anchors:
         rows = decoder.anchors
         if len(rows) != len(decoder.strides) or any(not row or len(row) % 2 for row in rows):
@@ -254,6 +288,8 @@ def _names(decoder: Decoder, key: str) -> Iterator[Problem]:
             yield Problem(f"{key}.keypoints[{at}]", what, "give each keypoint a name of its own")
     if isinstance(decoder, Plugin) and not decoder.name.isprintable():
         yield Problem(f"{key}.name", "is not printable", "use the name that the package gives its decoder")
+    if isinstance(decoder, Plugin) and not all(name.isprintable() for name in decoder.options):
+        yield Problem(f"{key}.options", "has a name that is not printable", "use the decoder's own names")
 
 
 def _numbers(value: Any) -> Iterator[float]:

@@ -13,7 +13,8 @@ import msgspec
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Strides = Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1, max_length=16)]
+Stride = Annotated[int, msgspec.Meta(ge=1, le=16384)]
+Strides = Annotated[tuple[Stride, ...], msgspec.Meta(min_length=1, max_length=16)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 BoxUnits = Literal["pixels", "fraction"]
 Activation = Literal["none", "sigmoid", "softmax"]

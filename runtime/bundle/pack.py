@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from runtime.bundle.author import AUTHOR_NAME, Author, VariantTable, author_key, load, refuse
+from runtime.bundle.author import AUTHOR_NAME, Author, BundleTable, VariantTable, author_key, load, refuse
 from runtime.bundle.check import check_manifest, problems
 from runtime.bundle.container import CHUNK, MAX_FILES_BYTES, MAX_MANIFEST, Writer
 from runtime.bundle.decoders import tasks
@@ -16,6 +17,7 @@ from runtime.bundle.digests import FileDigest, checked
 from runtime.bundle.manifest import MANIFEST_NAME, SCHEMA, FileEntry, Manifest, check_path
 from runtime.bundle.regular_file import BUNDLE, open_regular
 from runtime.bundle.replace import check_target, replacing
+from runtime.bundle.strict import Mismatch, convert
 from runtime.bundle.ustar import BLOCK, encode_header, padded
 from runtime.errors import Code, EdgewardError, from_os_error
 
@@ -210,19 +212,21 @@ def _manifest(author: Author, entries: tuple[FileEntry, ...], folder: Path) -> M
         "budgets": msgspec.to_builtins(author.budgets),
     }
     try:
-        manifest = msgspec.convert(raw, Manifest)
-    except msgspec.ValidationError as error:
+        manifest = convert(raw, Manifest)
+    except Mismatch as error:
         # The types were checked key by key: what is left are lengths, such as no variant at all.
-        raise EdgewardError(
-            Code.BUNDLE_MANIFEST,
-            str(error).replace("`", ""),
-            where=str(toml),
-            remedy="see docs/ref/manifest.md",
-        ) from error
+        key = _author_key(error.key, table)
+        raise refuse(toml, key, error.what, "see docs/ref/manifest.md") from error
     for problem in problems(manifest):
-        raise refuse(toml, author_key(problem.key), problem.what, problem.remedy)
+        raise refuse(toml, _author_key(problem.key, table), problem.what, problem.remedy)
     check_manifest(manifest, where=str(toml))
     return manifest
+
+
+def _author_key(key: str, table: BundleTable) -> str:
+    if table.labels_file and re.match(r"labels\b", key):
+        return "bundle.labels_file"
+    return author_key(key)
 
 
 def _labels(name: str, folder: Path) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ def convert(raw: Any, kind: type[T]) -> T:
     Raises:
         Mismatch: the first key that does not fit.
     """
+    _check_integers(raw)
     _check_keys(raw, kind, "")
     try:
         return msgspec.convert(raw, kind, strict=True)
@@ -73,6 +74,24 @@ def _join(key: str, name: str) -> str:
     # A key comes from a file that a stranger may have written: nothing of it may steer a terminal.
     name = name if name.isprintable() and len(name) <= 80 else _short(name)
     return f"{key}.{name}" if key else name
+
+
+def _check_integers(raw: Any) -> None:
+    """TOML has whole numbers of any length in hexadecimal; nothing later on holds them, nor prints them."""
+    containers = [("", raw)] if isinstance(raw, dict | list) else []
+    while containers:
+        key, container = containers.pop()
+        items = container.items() if isinstance(container, dict) else enumerate(container)
+        for name, value in items:
+            if isinstance(value, dict | list):
+                containers.append((_at(container, key, name), value))
+            elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+                what = "a whole number of more than 64 bits"
+                raise Mismatch(_at(container, key, name), what, "use a smaller one")
+
+
+def _at(container: Any, key: str, name: object) -> str:
+    return _join(key, str(name)) if isinstance(container, dict) else f"{key}[{name}]"
 
 
 def close_match(word: str, known: Iterable[str]) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -134,7 +135,10 @@ def missing(variant: Variant) -> str:
     if engine is None:
         known = ", ".join(sorted(plugins.installed(plugins.ENGINES)))
         return f"needs the engine {variant.engine!r}, installed are {known}"
-    found = engine.capabilities()
+    try:
+        found = engine.capabilities()
+    except Exception as error:
+        return f"needs the engine {variant.engine!r}: asking it failed: {first_line(error)}"
     return "" if found.available else f"needs the engine {variant.engine!r}: {found.reason}"
 
 
@@ -184,7 +188,29 @@ def load(variant: Variant, files: ModelFiles, options: EngineOptions, *, where: 
             where=where,
             remedy="install the engine",
         )
-    return found.load(variant, files, options, where=where)
+    with guarded(Code.MODEL_LOAD, where=where):
+        loaded = found.load(variant, files, options, where=where)
+        provider: object = loaded.provider
+        if not isinstance(provider, str):
+            message = f"its provider is {provider!r}, no text"
+            raise TypeError(message)
+        return loaded
+
+
+@contextmanager
+def guarded(code: Code, *, where: str) -> Iterator[None]:
+    """Whatever an engine raises inside comes out as an ``EdgewardError``: plug-ins are somebody else's code.
+
+    Even ``SystemExit``, which some vendors' libraries raise, and which would end a thread without a word.
+    """
+    try:
+        yield
+    except EdgewardError:
+        raise
+    except (Exception, SystemExit) as error:
+        what = f"the engine failed ({type(error).__name__}): {first_line(error)}"
+        remedy = "check the memory that is free, and ask the author of the engine's package"
+        raise EdgewardError(code, what, where=where, remedy=remedy) from error
 
 
 def allocate(dtype: str, shape: Sequence[int]) -> Array:

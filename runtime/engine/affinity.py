@@ -9,7 +9,6 @@ first comes.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,23 +33,31 @@ def held(cpus: tuple[int, ...]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+@contextmanager
+def returned() -> Iterator[None]:
+    """Put the caller back on its CPUs, wherever models that ran inside moved it: new threads inherit them."""
+    before = os.sched_getaffinity(0)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 class Home:
-    """Keeps whichever thread runs a model on its CPUs; costs a comparison when it is there already."""
+    """Keeps whichever thread runs a model on its CPUs; costs a system call when it is there already."""
 
     def __init__(self, cpus: tuple[int, ...]) -> None:
         self._cpus = cpus
-        self._thread = 0
+        self._set = set(cpus)
 
     def enter(self) -> None:
-        """Move the calling thread, unless it is the one that came last.
+        """Move the calling thread, unless it is there already.
 
         Raises:
             EdgewardError: ``CONFIG_VALUE`` when this process may run on none of the CPUs.
         """
-        thread = threading.get_ident()
-        if thread != self._thread:
+        if os.sched_getaffinity(0) != self._set:
             _move(self._cpus)
-            self._thread = thread
 
 
 def home(cpus: tuple[int, ...]) -> Home | None:

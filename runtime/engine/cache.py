@@ -40,8 +40,13 @@ def folder(root: str, engine: str, *parts: str) -> Path | None:
         key.update(f"{len(part)}:{part}".encode())
     path = Path(root).absolute() / engine / key.hexdigest()[:32]
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check(path.resolve())
+        # One by one: with parents=True those above would be made as the umask says.
+        for each in (*reversed(path.parents), path):
+            if not each.is_dir():
+                each.mkdir(mode=0o700, exist_ok=True)
+        # From here on by the way that was checked: a link on the way here may be somebody else's.
+        path = path.resolve()
+        _check(path)
     except OSError as error:
         raise from_os_error(error, where=str(path), fallback=Code.SYSTEM_IO) from error
     return path

@@ -2,7 +2,8 @@
 
 Buffers are the interpreter's own tensor memory, so nothing is copied on the way in or out. LiteRT plans
 that memory once, in ``allocate_tensors``; each batch size has an interpreter of its own, whose shapes and
-addresses then never change.
+addresses then never change. Models that are planned as they run (``litert_kernels.moves``) are the exception:
+their tensors are copied.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from runtime.engine import (
     ModelFiles,
     TensorInfo,
     affinity,
+    allocate,
     litert_kernels,
     package,
     tensors,
@@ -200,9 +202,15 @@ class LiteRtBinding:
         self._where = where
         inputs = _indices(interpreter, "input", variant.inputs)
         outputs = _indices(interpreter, "output", variant.outputs)
-        self.inputs = [_memory(interpreter, inputs[spec.name]) for spec in variant.inputs]
+        moves = litert_kernels.moves(interpreter)
+        buffer = _copied if moves else _memory
+        self.inputs = [buffer(interpreter, inputs[spec.name]) for spec in variant.inputs]
         self.outputs: list[Array] = []
         self._open: list[tuple[int, int]] = []
+        self._moved_in = [
+            (inputs[spec.name], own) for spec, own in zip(variant.inputs, self.inputs, strict=True)
+        ]
+        self._moved_out: list[tuple[int, Array]] = []
         dynamic = litert_kernels.dynamic(interpreter, outputs.values())
         for at, spec in enumerate(variant.outputs):
             index = outputs[spec.name]
@@ -210,14 +218,22 @@ class LiteRtBinding:
                 self._open.append((at, index))
                 self.outputs.append(tensors.empty(spec))
             else:
-                self.outputs.append(_memory(interpreter, index))
+                self.outputs.append(buffer(interpreter, index))
+                self._moved_out.append((index, self.outputs[at]))
+        if not moves:
+            self._moved_in, self._moved_out = [], []
 
     def run(self) -> None:
         """See ``runtime.engine.Binding``."""
         if self._home is not None:
             self._home.enter()
         try:
+            # No array of tensor() may be alive when the model runs.
+            for index, own in self._moved_in:
+                _as_declared(self._interpreter.tensor(index)())[...] = own
             self._invoke()
+            for index, own in self._moved_out:
+                own[...] = _as_declared(self._interpreter.tensor(index)())
             for at, index in self._open:
                 self.outputs[at] = _as_declared(self._interpreter.get_tensor(index))
         except (RuntimeError, ValueError) as error:
@@ -225,7 +241,7 @@ class LiteRtBinding:
 
     def close(self) -> None:
         """Let go of the interpreter and of its memory."""
-        self.inputs, self.outputs = [], []
+        self.inputs, self.outputs, self._moved_in, self._moved_out = [], [], [], []
         self._interpreter = self._invoke = None
 
 
@@ -239,6 +255,12 @@ def _memory(interpreter: Any, index: int) -> Array:
     address, size = view.__array_interface__["data"][0], view.nbytes
     raw = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
     return _as_declared(raw.view(view.dtype).reshape(view.shape))
+
+
+def _copied(interpreter: Any, index: int) -> Array:
+    """A buffer of ours for a tensor that moves."""
+    view = _as_declared(interpreter.tensor(index)())
+    return allocate(view.dtype.name, view.shape)
 
 
 def _as_declared(array: Array) -> Array:

@@ -99,6 +99,18 @@ def _reached(interpreter: Any, nodes: list[dict[str, Any]], delegated: list[int]
     return used
 
 
+def moves(interpreter: Any) -> bool:
+    """Whether tensors change their place while the model runs.
+
+    After an operator whose output has a size that only the run decides, LiteRT plans the rest of the graph
+    anew, in each run, and may have to move *all* tensors to larger memory, inputs included.
+    """
+    nodes = _nodes(interpreter)
+    delegated = [at for at, node in enumerate(nodes) if node["op_name"] == _DELEGATE]
+    written = {int(each) for at in _reached(interpreter, nodes, delegated) for each in nodes[at]["outputs"]}
+    return bool(dynamic(interpreter, written))
+
+
 def dynamic(interpreter: Any, indices: Iterable[int]) -> set[int]:
     """Tensors whose memory LiteRT allocates anew in each run, since their size comes out of it."""
     found = set()

@@ -202,17 +202,31 @@ class LibavSource:
         finally:
             self._tally.spent_decoding(time.thread_time() - cpu_began, time.monotonic() - began)
 
+    def _converted(self, picture: VideoFrame) -> VideoFrame:
+        try:
+            return picture.reformat(format="yuv420p")
+        except (av.error.FFmpegError, ValueError) as error:
+            raise EdgewardError(
+                Code.SOURCE_CODEC,
+                f"is video of a pixel format that cannot be converted: {picture.format.name}",
+                where=self.where,
+                remedy="set the camera to H.264 or H.265, 8 bit, 4:2:0",
+            ) from error
+
     def _frame(self, picture: VideoFrame, index: int) -> Frame:
         kind = _AS_IT_IS.get(picture.format.name)
+        was_rgb = picture.format.is_rgb
         full_range = picture.color_range == _FULL_RANGE or picture.format.name.startswith("yuvj")
         if kind is None:
             # 10-bit, 4:2:2 and the like: rare on cameras, so swscale's copy is accepted here.
-            picture = picture.reformat(format="yuv420p")
+            picture = self._converted(picture)
             kind = "i420"
         arrived = picture.opaque
         planes = picture.planes  # made anew at each access
         return Frame(
-            picture=Picture(kind, picture.width, picture.height, _matrix(picture), full_range),
+            picture=Picture(
+                kind, picture.width, picture.height, _matrix(picture, was_rgb=was_rgb), full_range
+            ),
             planes=planes,
             strides=tuple([plane.line_size for plane in planes]),
             index=index,
@@ -223,12 +237,15 @@ class LibavSource:
         )
 
 
-def _matrix(picture: VideoFrame) -> Literal["bt601", "bt709"]:
-    """Colour matrix as tagged; untagged pictures follow the usual rule, HD is BT.709."""
+def _matrix(picture: VideoFrame, *, was_rgb: bool) -> Literal["bt601", "bt709"]:
+    """Colour matrix as tagged; untagged pictures follow the usual rule, HD is BT.709.
+
+    Not so those that swscale has just made of RGB: it takes BT.601 at any size.
+    """
     space = int(picture.colorspace)
     if space == _BT709 or space in _BT2020:
         return "bt709"
-    if space == _UNSPECIFIED and (picture.width >= 1280 or picture.height > 576):
+    if space == _UNSPECIFIED and not was_rgb and (picture.width >= 1280 or picture.height > 576):
         return "bt709"
     return "bt601"
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 
 from runtime.engine import Array
-from runtime.findings import Classified, Detection, Findings, Mask, Segmentation
+from runtime.findings import Classified, Detection, Findings, Keypoint, Mask, Segmentation
 from runtime.ipc import Result
 
 Colour = tuple[int, int, int]
@@ -70,6 +70,12 @@ class _Page:
         self._letters = max(0.4, self.height / 1200)
         self._stroke = max(1, self.height // 540)
 
+    def _reaches(self, point: Keypoint) -> bool:
+        """Whether its dot is in the picture: a model may see it anywhere, also where OpenCV cannot draw."""
+        edge = 4 * self._thickness
+        inside: bool = -edge <= point.x <= self.width + edge and -edge <= point.y <= self.height + edge
+        return inside
+
     def _colour(self, label: str) -> Colour:
         return self._colours.setdefault(label, COLOURS[len(self._colours) % len(COLOURS)])
 
@@ -90,7 +96,7 @@ class _Page:
             left, top, right, bottom = (round(edge) for edge in detection.box)
             self._cv2.rectangle(self._picture, (left, top), (right, bottom), colour, self._thickness)
             for point in detection.keypoints:
-                if point.score >= _SEEN:
+                if point.score >= _SEEN and self._reaches(point):
                     centre = round(point.x), round(point.y)
                     self._cv2.circle(self._picture, centre, 3 * self._thickness, _BLACK, -1, _SMOOTH)
                     self._cv2.circle(self._picture, centre, 2 * self._thickness, colour, -1, _SMOOTH)

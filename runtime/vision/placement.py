@@ -18,6 +18,8 @@ class Placement(NamedTuple):
         frame_width: where the picture, or the part that is looked at, ends: the right edge in source pixels.
             Nothing that is found reaches beyond.
         frame_height: the same downwards.
+        frame_left: where it begins: 0, or the left edge of the part that is looked at.
+        frame_top: the same downwards.
     """
 
     scale_x: float
@@ -28,6 +30,8 @@ class Placement(NamedTuple):
     crop_y: float
     frame_width: int
     frame_height: int
+    frame_left: int = 0
+    frame_top: int = 0
 
     def to_source(self, x: float, y: float) -> tuple[float, float]:
         """A point of the tensor in pixels of the source picture; not clipped."""

@@ -55,7 +55,7 @@ class Preprocessor:
         width, height = frame.picture.width, frame.picture.height
         mappings = self._plan(frame.picture).native.run_crops(frame.planes, frame.strides, crops, out)
         return [
-            Placement(*mapping, min(width, x + w), min(height, y + h))
+            Placement(*mapping, min(width, x + w), min(height, y + h), max(0, x), max(0, y))
             for mapping, (x, y, w, h) in zip(mappings, crops, strict=True)
         ]
 

@@ -196,16 +196,7 @@ def main() -> int:
         os.write(1, f"stage {stage.name}: {crops} for {', '.join(stage.labels)}\n".encode())
     if start.engine.affinity:
         os.sched_setaffinity(0, start.engine.affinity)
-    if "burn" in behaviour:
-        for _ in itertools.count():  # until it is killed
-            pass
-    if "garbage" in behaviour:
-        worker.ready()
-        worker.sock.sendall(struct.pack(">I", 5) + b"hello")
-        time.sleep(60)
-    if "long-frame" in behaviour:
-        worker.sock.sendall(b"\xff\xff\xff\xff")
-        time.sleep(60)
+    hang(worker, behaviour)
     if "fatal" in behaviour:
         worker.send(ipc.Fatal(code="model.load", what="the model is broken", where="model.onnx"))
         return 6
@@ -220,6 +211,22 @@ def main() -> int:
             os._exit(0)
         os.write(1, f"child {child}\n".encode())
     return worker.run(start, behaviour)
+
+
+def hang(worker: FakeWorker, behaviour: str) -> None:
+    """In the ways that only a kill ends."""
+    if "burn" in behaviour:
+        for _ in itertools.count():  # until it is killed
+            pass
+    if "never-ready" in behaviour:
+        time.sleep(60)
+    if "garbage" in behaviour:
+        worker.ready()
+        worker.sock.sendall(struct.pack(">I", 5) + b"hello")
+        time.sleep(60)
+    if "long-frame" in behaviour:
+        worker.sock.sendall(b"\xff\xff\xff\xff")
+        time.sleep(60)
 
 
 def flood() -> None:

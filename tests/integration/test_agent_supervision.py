@@ -73,6 +73,13 @@ def test_a_hung_worker_is_killed_and_replaced(
     assert agent.end() == 0
 
 
+def test_a_worker_has_as_long_to_load_as_its_pipeline_says(broker: Any, agents: Any) -> None:
+    config = agents.write(broker.url, {"line": "never-ready"}, pipeline="load_timeout_s = 3")
+    agent = agents.start(config)
+    assert "did not load its bundle for 3 s" in agent.wait_line("[worker.hung]")
+    assert agent.end() == 0
+
+
 def test_silence_of_a_stream_is_named_and_ends(
     broker: Any, agents: Any, subscribe: Callable[..., Any]
 ) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from agent.cli.bench_capacity import CPU_HEADROOM
@@ -190,3 +191,34 @@ def test_json_errors_are_json(belt: Signed) -> None:
     done = bench(belt, "no-such-film.mp4", "--json")
     assert json.loads(done.stderr)["error"]["code"] == "source.missing"
     assert done.stdout == ""
+
+
+def test_bundles_that_follow_and_tiles_are_measured_too(belt: Signed, film: Path) -> None:
+    alone = document(bench(belt, film, "--frames", "20", "--json"))
+    options = ("--frames", "20", "--then", str(belt.bundle), "--tiles", "2x1", "--json")
+    more = document(bench(belt, film, *options))
+    assert alone["then"] == []
+    assert [one["name"] for one in more["then"]] == [more["bundle"]["name"]]
+    infer = [
+        next(one["cpu_ms"] for one in found["stages"] if one["name"] == "infer") for found in (alone, more)
+    ]
+    assert infer[1] > 2 * infer[0], "the whole picture and two tiles"
+
+
+def test_figures_outlive_a_worker_that_is_killed_while_they_are_verified(belt: Signed, film: Path) -> None:
+    command = [*COMMAND, str(belt.bundle), str(film), "--key", str(belt.key), "--frames", "40"]
+    command += ["--verify", "--verify-seconds", "60"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True) as running:
+        assert running.stderr is not None
+        while "verify: " not in (line := running.stderr.readline()):
+            assert line, "it ended before it verified"
+        deadline, workers = time.monotonic() + 10, []
+        while not workers and time.monotonic() < deadline:
+            workers = psutil.Process(running.pid).children()
+        workers[0].kill()
+        stdout, stderr = running.communicate(timeout=30)
+    assert running.returncode == Code.WORKER_DIED.exit_status, stderr
+    assert "SIGKILL" in stderr
+    assert str(belt.bundle) in stderr
+    assert "frames a second" in stdout
+    assert "infer" in stdout

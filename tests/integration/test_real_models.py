@@ -17,7 +17,9 @@ from runtime.pipeline import Pipeline
 from runtime.source.frame import Frame, Picture
 from runtime.stages import StageClock
 from tests.integration import real_models as real
-from tests.integration.real_models import Array, Box, RealModel
+from tests.integration import real_references as scripts
+from tests.integration.real_models import RealModel
+from tests.integration.real_references import Array, Box
 
 pytestmark = pytest.mark.integration
 
@@ -53,7 +55,7 @@ def same(found: Detection, expected: Box, *, score: float, iou: float) -> bool:
     return (
         found.label == expected.label
         and abs(found.score - expected.score) <= score
-        and real.overlap(found.box, expected.box) >= iou
+        and scripts.overlap(found.box, expected.box) >= iou
     )
 
 
@@ -71,26 +73,31 @@ Reference = Callable[[Path, Array, list[str]], list[Box]]
 DETECTORS: dict[str, tuple[RealModel, Reference, float, dict[str, int]]] = {
     "yolox onnx": (
         real.YOLOX_ONNX,
-        real.yolox_reference(real.run_onnx),
+        scripts.yolox_reference(scripts.run_onnx),
         0.35,
         {"cat_720p.jpg": 1, "test_object_detection_0.jpg": 1},
     ),
     "yolox tflite": (
         real.YOLOX_TFLITE,
-        real.yolox_reference(real.run_tflite),
+        scripts.yolox_reference(scripts.run_tflite),
         0.35,
         {"cat_720p.jpg": 1, "test_object_detection_0.jpg": 1},
     ),
-    "fastestdet": (real.FASTESTDET, real.fastestdet_reference, 0.65, {"test_object_detection_0.jpg": 1}),
-    "ultraface": (real.ULTRAFACE, real.ultraface_reference, 0.7, {"face.jpg": 4, "cat.bmp": 0}),
-    "yunet 320": (real.yunet(320, 320), real.yunet_reference(320, 320), 0.6, {"face.jpg": 1, "cat.bmp": 0}),
-    "yunet 480x640": (
-        real.yunet(480, 640),
-        real.yunet_reference(480, 640),
+    "fastestdet": (real.FASTESTDET, scripts.fastestdet_reference, 0.65, {"test_object_detection_0.jpg": 1}),
+    "ultraface": (real.ULTRAFACE, scripts.ultraface_reference, 0.7, {"face.jpg": 4, "cat.bmp": 0}),
+    "yunet 320": (
+        real.yunet(320, 320),
+        scripts.yunet_reference(320, 320),
         0.6,
         {"face.jpg": 1, "cat.bmp": 0},
     ),
-    "ssd": (real.SSD, real.ssd_reference, 0.5, {"cat_720p.jpg": 1, "test_object_detection_0.jpg": 1}),
+    "yunet 480x640": (
+        real.yunet(480, 640),
+        scripts.yunet_reference(480, 640),
+        0.6,
+        {"face.jpg": 1, "cat.bmp": 0},
+    ),
+    "ssd": (real.SSD, scripts.ssd_reference, 0.5, {"cat_720p.jpg": 1, "test_object_detection_0.jpg": 1}),
 }
 
 
@@ -123,10 +130,10 @@ def test_yunet_s_landmarks_are_those_of_the_reference(
     made, models = real.yunet(height, width), test_data / "models"
     bgr = picture(test_data, "face.jpg")
     found = result_of(made, tmp_path, models, bgr).detections
-    expected = real.yunet_reference(height, width)(models / made.file, bgr, ["face"])
+    expected = scripts.yunet_reference(height, width)(models / made.file, bgr, ["face"])
     assert found
     for one in found:
-        box = max(expected, key=lambda other: real.overlap(one.box, other.box))
+        box = max(expected, key=lambda other: scripts.overlap(one.box, other.box))
         within = 0.03 * (one.box[2] - one.box[0]) + 1
         assert [point.name for point in one.keypoints][:2] == ["right_eye", "left_eye"]
         for point, (x, y) in zip(one.keypoints, box.points, strict=True):
@@ -136,15 +143,15 @@ def test_yunet_s_landmarks_are_those_of_the_reference(
 CLASSIFIERS: dict[str, tuple[RealModel, Callable[[Path, Array], Array], dict[str, tuple[str, float]]]] = {
     "mobilenet": (
         real.MOBILENET,
-        real.mobilenet_reference,
+        scripts.mobilenet_reference,
         {"grace_hopper.bmp": ("military uniform", 0.8), "kitten_224.png": ("tabby", 0.8)},
     ),
     "squeezenet": (
         real.SQUEEZENET,
-        real.squeezenet_reference,
+        scripts.squeezenet_reference,
         {"kitten_224.png": ("tabby", 0.85), "goldfish.jpg": ("goldfish", 0.95)},
     ),
-    "vww": (real.VWW, real.vww_reference, {"grace_hopper.bmp": ("person", 0.5)}),
+    "vww": (real.VWW, scripts.vww_reference, {"grace_hopper.bmp": ("person", 0.5)}),
 }
 
 

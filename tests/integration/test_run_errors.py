@@ -205,3 +205,48 @@ def test_broken_media_ends_with_a_word_and_never_with_a_traceback(
     assert "Traceback" not in done.stderr
     assert done.returncode in {0, 7, 9}, done.stderr
     assert done.returncode == 0 or "edgeward: " in done.stderr
+
+
+def test_a_picture_that_is_cut_short_is_an_error_and_not_an_empty_result(
+    yolox: Signed, test_data: Path, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes((test_data / "images" / "face.jpg").read_bytes()[:3000])
+    refused(run(yolox, cut), Code.SOURCE_DATA, "cut.jpg", "no picture in it could be decoded")
+
+
+@pytest.mark.parametrize("as_url", [False, True])
+@pytest.mark.parametrize("option", ["--annotate", "--events"])
+def test_what_is_read_is_never_overwritten(
+    yolox: Signed, test_data: Path, tmp_path: Path, option: str, *, as_url: bool
+) -> None:
+    film, other_name = tmp_path / "a film.mp4", tmp_path / "link.mp4"
+    film.write_bytes(b"irreplaceable")
+    other_name.symlink_to(film)
+    source = film.as_uri() if as_url else film
+    refused(run(yolox, source, option, str(other_name)), Code.USAGE, "it would be overwritten")
+    refused(run(yolox, "x", option, str(yolox.key)), Code.USAGE, "it would be overwritten")
+    assert film.read_bytes() == b"irreplaceable"
+
+
+def test_a_film_is_not_written_under_the_name_of_a_picture(yolox: Signed, tmp_path: Path) -> None:
+    refused(run(yolox, "x", "--annotate", str(tmp_path / "seen.png")), Code.USAGE, ".mp4")
+
+
+@pytest.mark.parametrize(
+    "options", [["--username", "admin"], ["--password-file", "secret"], ["--tile-overlap", "0.3"]]
+)
+def test_an_option_that_would_do_nothing_is_refused(yolox: Signed, options: list[str]) -> None:
+    refused(run(yolox, "film.mp4", *options), Code.USAGE, options[0])
+
+
+def test_a_full_disk_under_the_results_is_named(yolox: Signed, test_data: Path) -> None:
+    picture = test_data / "images" / "face.jpg"
+    refused(run(yolox, picture, "--events", "/dev/full"), Code.SYSTEM_DISK_FULL, "/dev/full")
+
+
+def test_what_an_option_quotes_cannot_break_the_line_or_command_the_terminal(
+    yolox: Signed, test_data: Path
+) -> None:
+    done = run(yolox, test_data / "images" / "face.jpg", "--provider", "a\n\x1b[31mb")
+    refused(done, Code.ENGINE_UNAVAILABLE, r"a\n\x1b[31mb")

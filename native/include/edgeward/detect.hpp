@@ -20,6 +20,9 @@ struct Placement {
   double crop_y = 0.;
   double frame_width = 0.;
   double frame_height = 0.;
+  // Where the frame, or the part of it that is looked at, begins.
+  double frame_left = 0.;
+  double frame_top = 0.;
 };
 
 struct DetectSpec {

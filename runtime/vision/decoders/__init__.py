@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from runtime.bundle import decoders as declared
 from runtime.bundle import plugins
 from runtime.engine import Array, first_line
@@ -36,6 +38,11 @@ class Decoder(Protocol):
             EdgewardError: ``MODEL_RUN`` when the outputs are not finite: that is not "nothing seen".
             ValueError: a shape that the model itself chose does not fit.
         """
+
+
+def as_score(threshold: float) -> float:
+    """The nearest float32: a score that is equal to it passes, whichever of the two is the wider."""
+    return float(np.float32(threshold))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +69,11 @@ class Context:
     where: str
 
     def threshold(self, own: float) -> float:
-        """The threshold to use: the user's, else the manifest's."""
-        return own if self.score_threshold is None else self.score_threshold
+        """The threshold to use: the user's, else the manifest's, as scores are kept.
+
+        Those are float32: what is written as 0.35 is 0.34999999 there, and equal to a threshold of 0.35.
+        """
+        return as_score(own if self.score_threshold is None else self.score_threshold)
 
     def expect(self, decoder: str, expected: str) -> EdgewardError:
         """The error for outputs that the decoder does not read; ``expected`` says what it reads."""

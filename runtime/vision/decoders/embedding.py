@@ -49,8 +49,9 @@ class EmbeddingDecoder:
             count = int(np.count_nonzero(~np.isfinite(vector)))
             raise not_numbers(f"{count} elements of the embedding", where=self._where)
         if self._normalise:
-            # In float64: the squares of large float16 features overflow float32 too.
-            length = math.sqrt(float(np.dot(vector.astype(np.float64), vector)))
+            # In float64: the squares of large float16 features overflow float32 too, and so may the length.
+            vector = vector.astype(np.float64)
+            length = math.sqrt(float(np.dot(vector, vector)))
             if length == 0:
                 raise EdgewardError(
                     Code.MODEL_RUN,

@@ -9,7 +9,7 @@ import numpy as np
 from runtime.bundle.decoders import MoveNet
 from runtime.engine import Array
 from runtime.findings import Detection, Findings
-from runtime.vision.decoders import Context, Decoder, decodes
+from runtime.vision.decoders import Context, Decoder, as_score, decodes
 from runtime.vision.decoders.finite import not_numbers
 from runtime.vision.decoders.poses import around, clipped, keypoints
 from runtime.vision.placement import Placement
@@ -42,7 +42,7 @@ class _Poses:
         self._label = context.labels[0]
         self._names = spec.keypoints
         self._threshold = context.threshold(spec.score_threshold)
-        self._visible = spec.keypoint_threshold
+        self._visible = as_score(spec.keypoint_threshold)
         self._where = context.where
         # To tensor pixels, in the order x, y, score.
         self._units = np.array([context.width, context.height, 1.0], dtype=np.float32)

@@ -21,13 +21,22 @@ def keypoints(names: Sequence[str], rows: Array, place: Placement) -> tuple[Keyp
 
 def clipped(box: Box, place: Placement) -> Box | None:
     """A box in source pixels without what lies outside the picture; None when nothing is left of it."""
-    x1, y1 = max(box[0], 0.0), max(box[1], 0.0)
+    x1, y1 = max(box[0], float(place.frame_left)), max(box[1], float(place.frame_top))
     x2, y2 = min(box[2], float(place.frame_width)), min(box[3], float(place.frame_height))
     return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
 
 
 def around(points: Sequence[Keypoint]) -> Box:
-    """The smallest box with all ``points``, of which there is at least one."""
-    across = [point.x for point in points]
-    down = [point.y for point in points]
-    return min(across), min(down), max(across), max(down)
+    """The smallest box with all ``points``, of which there is at least one; a pixel at least on each axis.
+
+    One point has no area, and a box without it would count as nothing.
+    """
+    left, right = _at_least_a_pixel([point.x for point in points])
+    top, bottom = _at_least_a_pixel([point.y for point in points])
+    return left, top, right, bottom
+
+
+def _at_least_a_pixel(places: Sequence[float]) -> tuple[float, float]:
+    first, last = min(places), max(places)
+    grow = max(0.0, (1.0 - (last - first)) / 2)
+    return first - grow, last + grow

@@ -70,6 +70,22 @@ def test_a_frame_from_before_the_stall_is_no_recovery() -> None:
     assert stream.result(result(7), 7 * S) == Change("running", None, 6.0)
 
 
+def test_the_last_frame_of_a_film_that_has_ended_does_not_make_it_run_and_then_stall() -> None:
+    stream = watch()
+    stream.worker_ready(0)
+    stream.source_changed(source("running"), None, 0)
+    stream.result(result(1), S)
+    stream.source_changed(source("ended", 1.1), None, 1_100_000_000)
+    assert stream.result(result(1.2), 1_200_000_000) is None
+    assert stream.results == 2
+    assert stream.tick(10 * S, None) is None
+    assert stream.state == "ended"
+    stream.worker_started()
+    stream.worker_ready(20 * S)
+    stream.source_changed(source("running", 20), None, 20 * S)
+    assert stream.result(result(21), 21 * S) == Change("running", None, 1.0), "another worker's first"
+
+
 def test_the_reason_is_the_last_word_of_the_worker() -> None:
     stream = watch()
     stream.worker_ready(0)

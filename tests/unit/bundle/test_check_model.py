@@ -161,11 +161,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
         "variants[0].dimensions",
         "'height' = 2097152 is not a dimension",
     ),
-    "two pictures": (
-        manifest(inputs(PICTURE | {"name": "b"})),
-        "variants[0].inputs",
-        "2 inputs are fed with",
-    ),
+    "two pictures": (manifest(inputs(PICTURE | {"name": "b"})), "variants[0].inputs", "2 inputs are fed"),
     "no picture": (
         manifest({"inputs": [THRESHOLD], "dimensions": {}}),
         "variants[0].inputs",

@@ -62,6 +62,29 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "no labels": (swap('labels = ["person", "car"]\n', ""), "bundle.labels: missing"),
     "labels twice": (swap("labels = [", 'labels_file = "x"\nlabels = ['), "both given"),
     "a label twice": (swap('"car"', '"person"'), "bundle.labels[1]: the label 'person' stands twice"),
+    "a label twice in a file": (
+        lambda a: (
+            swap('labels = ["person", "car"]', 'labels_file = "x"')(a),
+            (a / "x").write_text("person\ncar\nperson\n"),
+        ),
+        "bundle.labels_file: the label 'person' stands twice",
+    ),
+    "more labels than a manifest has": (
+        swap('["person", "car"]', str([str(at) for at in range(10_001)])),
+        "bundle.labels: expected array of length <= 10000",
+    ),
+    "a whole number of thousands of digits": (
+        swap("[1, 3, 32, 32]", f"[1, 3, 0x{'f' * 5000}, 32]"),
+        "variant[0].input[0].shape[2]: a whole number of more than 64 bits",
+    ),
+    "a picture of terabytes": (
+        swap("[1, 3, 32, 32]", "[1, 3, 1048576, 1048576]"),
+        "variant[0].input[0].shape: with [1, 3, 1048576, 1048576] the tensors have",
+    ),
+    "a variant's own preprocessing that divides by zero": (
+        swap("[[variant.input]]", "preprocess = { std = [1, 0, 1] }\n[[variant.input]]"),
+        "variant[0].preprocess.std: would divide by zero",
+    ),
     "no labels file": (
         swap('labels = ["person", "car"]', 'labels_file = "x"'),
         "bundle.labels_file: no file 'x'",

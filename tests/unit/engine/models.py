@@ -303,6 +303,35 @@ def tflite_found() -> Case:
     )
 
 
+def tflite_replanned() -> Case:
+    """``tripled = 3 x``, and twice the places where ``x`` is over zero: LiteRT plans the end in each run."""
+    shape = (1, 16, 16, 3)
+
+    def make() -> bytes:
+        nodes = [
+            ("MUL", ["x", "three"], ["tripled"]),
+            ("GREATER", ["x", "zero"], ["over"]),
+            ("WHERE", ["over"], ["where"]),
+            ("CAST", ["where"], ["places"]),
+            ("ADD", ["places", "places"], ["twice"]),
+        ]
+        tensors: dict[str, tuple[str, Shape, Quantisation | None, Array | None]] = {
+            "x": ("float32", shape, None, None),
+            "three": ("float32", (1,), None, np.array([3], np.float32)),
+            "zero": ("float32", (1,), None, np.array([0], np.float32)),
+            "tripled": ("float32", shape, None, None),
+            "over": ("bool", shape, None, None),
+            "where": ("int64", ("n", 4), None, None),
+            "places": ("float32", ("n", 4), None, None),
+            "twice": ("float32", ("n", 4), None, None),
+        }
+        return tflite_model(nodes, tensors, ["x"], ["tripled", "twice"])
+
+    outputs = (output("twice", "float32", "n", 4), output("tripled", "float32", *shape))
+    entry = variant("litert", (picture("x", "float32", *shape),), outputs)
+    return Case(entry, _ready("replanned", make), lambda x: [2 * np.argwhere(x > 0), 3 * x])
+
+
 def write_tflite_models(folder: Path) -> None:
     """All of the above, for the environment that cannot write them."""
     for shape in ((1, 2, 2, 3), ("batch", 2, 2, 3)):
@@ -311,6 +340,7 @@ def write_tflite_models(folder: Path) -> None:
     (folder / "two.tflite").write_bytes(tflite_two().files.model)
     (folder / "heavy.tflite").write_bytes(tflite_heavy().files.model)
     (folder / "found.tflite").write_bytes(tflite_found().files.model)
+    (folder / "replanned.tflite").write_bytes(tflite_replanned().files.model)
     for dtype in ("uint8", "int8"):
         (folder / f"quantised_{dtype}.tflite").write_bytes(tflite_quantised(dtype).files.model)
 

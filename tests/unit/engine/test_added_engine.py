@@ -90,3 +90,44 @@ def test_an_engine_that_nothing_gives_is_an_error_that_lists_those_installed() -
     with pytest.raises(EdgewardError) as refused:
         engine.load(unknown, models.files(b""), EngineOptions(), where="tiny")
     assert refused.value.code is Code.ENGINE_UNAVAILABLE
+
+
+CLUMSY = """
+from runtime.engine import Capabilities
+
+def capabilities():
+    {asked}
+
+def load(variant, files, options, *, where):
+    {loaded}
+"""
+
+
+@pytest.mark.parametrize("raises", ["KeyError('x')", "SystemExit(3)", "MemoryError()", "OSError(5, 'bus')"])
+def test_whatever_an_engine_raises_when_it_loads_is_told_as_an_error(site: Path, raises: str) -> None:
+    install(
+        site, "clumsy", "clumsy", CLUMSY.format(asked="return Capabilities(True)", loaded=f"raise {raises}")
+    )
+    entry = models.variant(
+        "clumsy", (models.picture("x", "float32", 1),), (models.output("y", "float32", 1),)
+    )
+    with pytest.raises(EdgewardError, match=rf"the engine failed \({raises.partition('(')[0]}\)") as refused:
+        engine.load(entry, models.files(b""), EngineOptions(), where="tiny")
+    assert refused.value.code is Code.MODEL_LOAD
+
+
+def test_an_engine_that_fails_when_it_is_asked_is_not_available_and_says_why(site: Path) -> None:
+    install(site, "moody", "moody", CLUMSY.format(asked="raise KeyError('libnpu')", loaded="pass"))
+    entry = models.variant("moody", (models.picture("x", "float32", 1),), (models.output("y", "float32", 1),))
+    assert "asking it failed: 'libnpu'" in engine.missing(entry)
+
+
+def test_an_engine_that_does_not_say_what_runs_is_refused(site: Path) -> None:
+    code = CLUMSY.format(asked="return Capabilities(True)", loaded="return object()")
+    install(site, "silent", "silent", code)
+    entry = models.variant(
+        "silent", (models.picture("x", "float32", 1),), (models.output("y", "float32", 1),)
+    )
+    with pytest.raises(EdgewardError, match="provider") as refused:
+        engine.load(entry, models.files(b""), EngineOptions(), where="tiny")
+    assert refused.value.code is Code.MODEL_LOAD

@@ -225,3 +225,21 @@ def test_real_models_are_whole_and_their_halves_are_not(test_data: Path, name: s
     for part in (2, 3, 5):
         with pytest.raises(ValueError, match="cut short"):
             tflite_file.check(model[: len(model) * (part - 1) // part])
+
+
+@pytest.mark.parametrize("provider", ["xnnpack", "cpu"])
+def test_a_model_whose_memory_moves_while_it_runs_reads_and_answers_as_any_other(provider: str) -> None:
+    """LiteRT moves the inputs too when the rest of the graph needs more than it had planned."""
+    case = models.tflite_replanned()
+    loaded = engine.load(case.variant, case.files, EngineOptions(providers=(provider,)), where="tiny")
+    binding = loaded.bind(1)
+    address = binding.inputs[0].ctypes.data
+    draw = np.random.default_rng(5)
+    for level in (2.0, -2.0, 0.0, 3.0, 0.5, -0.5):
+        picture = (draw.normal(size=(1, 16, 16, 3)) + level).astype(np.float32)
+        binding.inputs[0][...] = picture
+        binding.run()
+        for found, wanted in zip(binding.outputs, case.answer(picture), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+        assert binding.inputs[0].ctypes.data == address
+    loaded.close()

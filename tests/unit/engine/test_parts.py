@@ -35,6 +35,20 @@ def test_without_an_affinity_no_thread_is_moved() -> None:
         assert os.sched_getaffinity(0) == before
 
 
+def test_each_model_runs_on_its_own_cpus_and_the_caller_gets_its_own_back() -> None:
+    before = os.sched_getaffinity(0)
+    if len(before) < 2:
+        pytest.skip("one CPU")
+    one, other, *_ = sorted(before)
+    homes = affinity.Home((one,)), affinity.Home((other,))
+    with affinity.returned():
+        for _ in range(2):
+            for home, cpu in zip(homes, (one, other), strict=True):
+                home.enter()
+                assert os.sched_getaffinity(0) == {cpu}
+    assert os.sched_getaffinity(0) == before
+
+
 def test_nothing_is_cached_without_a_folder() -> None:
     assert cache.folder("", "engine", "digest") is None
 
@@ -52,6 +66,27 @@ def test_a_cache_is_of_one_engine_model_device_and_driver(
     monkeypatch.setattr(cache, "device", lambda: "another driver")
     others.append(cache.folder(root, "tensorrt", "a" * 64))
     assert len({first, *others}) == 4
+
+
+def test_a_cache_is_made_for_its_user_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        found = cache.folder(str(tmp_path / "var" / "cache"), "tensorrt", "a" * 64)
+    finally:
+        os.umask(before)
+    assert found is not None
+    while found != tmp_path:
+        assert found.stat().st_mode & 0o777 == 0o700
+        found = found.parent
+
+
+def test_a_cache_is_used_by_the_way_that_was_checked(tmp_path: Path) -> None:
+    """A link on the way may be another user's, who leads it elsewhere once it was looked at."""
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to("real")
+    found = cache.folder(str(tmp_path / "link"), "tensorrt", "a" * 64)
+    assert found is not None
+    assert found.is_relative_to(tmp_path / "real")
 
 
 def test_a_cache_that_others_may_write_to_is_refused(tmp_path: Path) -> None:

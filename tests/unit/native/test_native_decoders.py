@@ -159,6 +159,45 @@ def test_placements_lead_back_to_the_source(name: str) -> None:
     np.testing.assert_allclose((plain[:, 1:4:2] - 100 - 3) / 4 + 100, moved[:, 1:4:2], atol=1e-3)
 
 
+def test_a_part_of_a_picture_ends_on_the_left_and_above_as_it_does_on_the_right_and_below() -> None:
+    """A part at (100, 100), 100x200 amid a tensor of 32x32: 8 columns of padding at each side."""
+    place = {"scale_x": 0.16, "scale_y": 0.16, "pad_x": 8.0, "crop_x": 100.0, "crop_y": 100.0}
+    part = {**place, "frame_left": 100.0, "frame_top": 100.0, "frame_width": 200.0, "frame_height": 300.0}
+    rows = np.array([[0, 2, 7, 9, 0.9, 0], [25, 2, 31, 9, 0.8, 0], [4, -5, 28, 40, 0.7, 0]], np.float32)
+    boxes, found, broken = native.decode_rows(rows, score_threshold=0.5, **part)
+    assert (found.tolist(), broken) == ([2], 0)
+    assert boxes[0, :4].tolist() == [100, 100, 200, 300]
+
+
+@pytest.mark.parametrize(("side", "kept", "broken"), [(1e19, 1, 0), (1.5e19, 0, 2), (3e38, 0, 2)])
+def test_equal_boxes_of_any_size_are_one_box_or_a_fault(side: float, kept: int, broken: int) -> None:
+    rows = np.array([[0, 0, side, side, score, 0] for score in (0.8, 0.9)], np.float32)
+    boxes, _, wrong = native.decode_rows(rows, score_threshold=0.5, **FRAME)
+    assert (len(boxes), wrong) == (kept, broken)
+
+
+class MadeOnTheFly(Sequence[np.ndarray]):
+    """Nobody else holds what it gives."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self._arrays = arrays
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._arrays[at].copy()
+
+
+@pytest.mark.parametrize("name", ["yolov5_heads", "dfl_rows", "dfl_maps", "yunet"])
+def test_outputs_that_nobody_else_holds_are_held_while_they_are_read(name: str) -> None:
+    outputs = seen(name)
+    boxes, rows, broken = decode(name, MadeOnTheFly(outputs))
+    expected = decode(name, outputs)
+    assert np.array_equal(boxes, expected[0])
+    assert (rows.tolist(), broken) == (expected[1].tolist(), expected[2])
+
+
 @every_decoder
 @pytest.mark.parametrize(
     ("change", "says"),
@@ -169,6 +208,9 @@ def test_placements_lead_back_to_the_source(name: str) -> None:
         ({"scale_y": 0.0}, "scale_x, scale_y, frame_width and frame_height"),
         ({"frame_width": float("inf")}, "scale_x, scale_y, frame_width and frame_height"),
         ({"crop_x": float("nan")}, "pad_x, pad_y, crop_x and crop_y"),
+        ({"frame_left": -1.0}, "frame_left and frame_top must be 0 or more"),
+        ({"frame_left": FRAME["frame_width"]}, "and less than frame_width, frame_height"),
+        ({"frame_top": float("nan")}, "frame_left and frame_top must be 0 or more"),
     ],
 )
 def test_limits_out_of_range_are_refused(name: str, change: dict[str, Any], says: str) -> None:

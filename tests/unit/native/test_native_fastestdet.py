@@ -61,6 +61,15 @@ def test_decoding_equals_the_reference(
     compare(found, reference(output), **limits)
 
 
+def test_class_scores_below_zero_are_no_fault() -> None:
+    """A quantised softmax may come out a step below 0."""
+    output = np.zeros((8, 4, 4), np.float32)
+    output[:, 1, 2] = [0.9, 0, 0, 0, 0, -0.004, -0.008, -0.004]
+    output[:, 2, 2] = [0.9, 0, 0, 0, 0, -0.004, 0.9, -0.004]
+    _, rows, broken = native.decode_fastestdet(output, unit_x=64.0, unit_y=64.0, score_threshold=0.5, **FRAME)
+    assert (rows.tolist(), broken) == ([10], 0)
+
+
 @pytest.mark.parametrize("value", range(8))
 def test_a_cell_that_is_no_number_is_counted(value: int) -> None:
     output = np.zeros((8, 4, 4), np.float32)

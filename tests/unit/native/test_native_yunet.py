@@ -50,11 +50,12 @@ def test_decoding_equals_the_reference(
     compare(found, (around(x, y, width, height), scores, np.zeros(len(scores), np.intp)), **limits)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
 @pytest.mark.parametrize("part", range(3))
-def test_what_is_no_number_is_counted(part: int) -> None:
+def test_what_is_no_number_is_counted(part: int, wrong: float) -> None:
     outputs = [np.zeros_like(array) for array in head(0, 64, 64)]
     outputs[1][0, 5] = outputs[4][0, 5] = 0.9
-    outputs[3 * part + 1][0, 5, -1] = np.nan
+    outputs[3 * part + 1][0, 5, -1] = wrong
     found, _, broken = native.decode_yunet(
         outputs, input_width=64, input_height=64, score_threshold=0.5, **FRAME
     )

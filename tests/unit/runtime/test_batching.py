@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,3 +39,14 @@ def test_every_picture_is_in_exactly_one_batch(waiting: int, sizes: tuple[int, .
     assert sum(parts) == waiting
     assert set(parts) <= set(sizes)
     assert parts == sorted(parts, reverse=True)
+
+
+@pytest.mark.parametrize(("each_s", "runs"), [(0.0, 4), (0.3, 3)])
+def test_a_slow_model_is_run_fewer_times_before_its_streams_begin(each_s: float, runs: int) -> None:
+    calls = []
+
+    def run() -> None:
+        calls.append(time.sleep(each_s))
+
+    assert batching.fastest_of(run) >= each_s
+    assert len(calls) == runs

@@ -181,3 +181,17 @@ def test_a_model_with_a_state_cannot_look_at_crops(tmp_path: Path) -> None:
     )
     with pytest.raises(EdgewardError, match="without state"):
         cascade(inference)
+
+
+def test_the_best_are_looked_into_in_whatever_order_they_come(tmp_path: Path) -> None:
+    looked = look(
+        cascade(looker(tmp_path), max_crops=1), Detection("car", 0.3, DARK), Detection("car", 0.9, BRIGHT)
+    )
+    assert [len(one.inside) for one in looked] == [0, 1]
+
+
+def test_a_box_beside_the_picture_gives_a_crop_inside_it(tmp_path: Path) -> None:
+    """Decoders of other packages need not clip their boxes."""
+    boxes = [(WIDTH + 10.0, 0.0, WIDTH + 50.0, 40.0), (-80.0, -80.0, -20.0, -20.0), (0.0, 300.0, 20.0, 400.0)]
+    looked = look(cascade(looker(tmp_path)), *(Detection("car", 0.9, box) for box in boxes))
+    assert all(one.inside for one in looked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 import msgspec
 import pytest
@@ -66,3 +67,11 @@ def test_garbage_is_an_error_of_ours_and_never_another_exception(payload: bytes)
 def test_a_message_of_a_newer_version_with_more_fields_is_understood() -> None:
     payload = msgspec.msgpack.encode({"t": "stopped", "reason": "stop", "a_new_field": 1})
     assert ipc.decode_from_worker(payload) == ipc.Stopped(reason="stop")
+
+
+def test_the_name_of_a_file_that_is_no_utf8_is_an_error_that_shows_it() -> None:
+    spec = ipc.StreamSpec(name="film", url=os.fsdecode(b"caf\xe9.mp4"))
+    start = ipc.Start(pipeline="p", bundle_dir="b", manifest_sha256="", streams=(spec,))
+    with pytest.raises(EdgewardError, match=r"caf\\udce9\.mp4: is no UTF-8") as refused:
+        ipc.encode(start)
+    assert refused.value.code is Code.USAGE

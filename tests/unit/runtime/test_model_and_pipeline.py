@@ -139,6 +139,31 @@ def test_a_model_that_gives_no_numbers_has_failed_and_not_seen_nothing(tmp_path:
     assert caught.value.code is Code.MODEL_RUN
 
 
+def test_a_model_that_divides_by_the_spread_of_a_picture_warms_up(tmp_path: Path) -> None:
+    """It gives no numbers for an even grey, which no camera shows for long."""
+    nodes = [
+        helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
+        helper.make_node("Sub", ["images", "mean"], ["off"]),
+        helper.make_node("ReduceMax", ["off"], ["spread"], keepdims=0),
+        helper.make_node("Div", ["off", "spread"], ["even"]),
+        helper.make_node("ReduceMax", ["even"], ["most"], keepdims=0),
+        helper.make_node("Mul", ["answer", "most"], ["output"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "spread",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 32, 32])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, ROWS, 6])],
+        [numpy_helper.from_array(head(), "answer")],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    folder = folder_with(tmp_path, bytes(made.SerializeToString()))
+    clock = StageClock()
+    pipeline = Pipeline(Inference(model.load(*folder, EngineOptions()), clock), clock)
+    pipeline.warm_up()
+    assert one_result(pipeline, grey()).status == "failed"
+
+
 def test_a_file_that_changed_after_it_was_verified_is_not_loaded(tmp_path: Path) -> None:
     folder, digest = folder_with(tmp_path, constant_model(head()))
     data = bytearray((folder / "model.onnx").read_bytes())

@@ -80,6 +80,15 @@ def test_objects_of_two_classes_or_side_by_side_are_two() -> None:
     assert merged == (car, person, beside)
 
 
+def test_what_one_look_tells_apart_stays_apart() -> None:
+    """Somebody far away beside the shoulder of somebody near: the box of one lies in that of the other."""
+    tiles = Tiles(Tiling(columns=1, rows=1, whole=True))
+    near = Detection("person", 0.9, (100.0, 100.0, 400.0, 500.0))
+    far = Detection("person", 0.8, (150.0, 150.0, 200.0, 250.0))
+    merged = tiles.merge([part(near, far), part(near, far)], WIDTH, HEIGHT).detections
+    assert merged == (near, far)
+
+
 BOXES = st.tuples(st.floats(0, 900), st.floats(0, 500), st.floats(1, 99), st.floats(0, 1))
 
 
@@ -87,9 +96,9 @@ BOXES = st.tuples(st.floats(0, 900), st.floats(0, 500), st.floats(1, 99), st.flo
 def test_merging_keeps_some_box_over_every_box_and_the_best_comes_first(
     boxes: list[tuple[float, float, float, float]],
 ) -> None:
-    tiles = Tiles(Tiling(columns=1, rows=1, whole=False))
+    tiles = Tiles(Tiling(columns=1, rows=1, whole=True))
     seen = [Detection("x", score, (x, y, x + side, y + side)) for x, y, side, score in boxes]
-    merged = tiles.merge([part(*seen)], WIDTH, HEIGHT).detections
+    merged = tiles.merge([part(*seen[::2]), part(*seen[1::2])], WIDTH, HEIGHT).detections
     assert set(merged) <= set(seen)
     assert [one.score for one in merged] == sorted((one.score for one in merged), reverse=True)
     for one in seen:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime import model
+from runtime import batching, model
 from runtime.errors import Code, EdgewardError
 from runtime.inference import Inference, View
 from runtime.ipc import EngineOptions
+from runtime.pipeline import Pipeline
 from runtime.source.frame import Frame, Picture
 from runtime.stages import StageClock
 from tests import models
@@ -78,6 +79,13 @@ def test_each_stream_has_a_past_of_its_own(tmp_path: Path) -> None:
     assert counts(looker, picture(), "a") == 4
 
 
+def test_warming_up_leaves_no_state_behind(tmp_path: Path) -> None:
+    looker = remembering(tmp_path)
+    Pipeline(looker, StageClock()).warm_up()
+    assert not looker._batches[1].feeds._states[0].kept
+    assert counts(looker, picture(), "a") == 1
+
+
 def test_a_camera_that_was_opened_again_has_no_past(tmp_path: Path) -> None:
     looker = remembering(tmp_path)
     assert [counts(looker, picture(session=0), "a") for _ in range(2)] == [1, 2]
@@ -122,6 +130,15 @@ def test_inputs_beside_the_picture_get_what_the_manifest_says(
     )
     looker = inference(tmp_path, models.echo("beside", (1, 2)), inputs=inputs)
     assert vectors(looker, [View(picture(), "a")]) == [expected]
+
+
+def test_a_part_of_a_picture_is_told_with_its_own_size(tmp_path: Path) -> None:
+    inputs = (
+        models.tensor("images", "float32", (1, 3, 32, 32)),
+        models.tensor("beside", "float32", (1, 2), feed="picture_size"),
+    )
+    looker = inference(tmp_path, models.echo("beside", (1, 2)), inputs=inputs)
+    assert vectors(looker, [View(picture(), "a", (24, 16, 40, 12))]) == [(12.0, 40.0)]
 
 
 def batched(folder: Path) -> Inference:
@@ -188,3 +205,55 @@ def test_open_sizes_take_the_numbers_of_the_manifest(tmp_path: Path) -> None:
         )
         assert looker._batches[1].pictures.shape == (1, 3, height, width)
         assert vectors(looker, [View(picture(50), "a")])[0][0] == pytest.approx(50, abs=0.5)
+
+
+def unbatched(folder: Path, shape: tuple[int | str, ...]) -> Inference:
+    """Says the brightness of all pictures of the batch, in rows that are nobody's."""
+    looker = inference(
+        folder,
+        models.brightness(models.Input("images", "float32", ("batch", 3, 32, 32))),
+        inputs=(models.tensor("images", "float32", ("batch", 3, 32, 32)),),
+        outputs=(models.tensor("output", "float32", shape),),
+        preprocess={"fit": "stretch"},
+        task="tensors",
+        postprocess={"decoder": "tensors"},
+    )
+    looker.measure_batches(8)
+    return looker
+
+
+def test_a_model_whose_output_does_not_carry_the_batch_gets_one_picture_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows which rows are whose: one camera would get what another one saw."""
+    monkeypatch.setattr(batching, "worthwhile", lambda measure, limit: (1, 2))
+    assert unbatched(tmp_path / "rows", ("n", 1)).sizes == (1,)
+    assert unbatched(tmp_path / "pictures", ("batch", 1)).sizes == (1, 2)
+
+
+def test_a_picture_that_cannot_be_read_does_not_cost_another_camera_its_own(tmp_path: Path) -> None:
+    looker = batched(tmp_path)
+    looker.sizes = (1, 2)
+    good = picture(200)
+    broken = Frame(good.picture, (b"", b"", b""), good.strides, 0, 0, None, 0)
+    refused, seen = looker.look([View(broken, "a"), View(good, "b")])
+    assert isinstance(refused, EdgewardError)
+    assert not isinstance(seen, EdgewardError)
+    assert seen.embedding[0] == pytest.approx(200, abs=0.5)
+
+
+@pytest.mark.parametrize("kind", [KeyError, MemoryError, SystemExit, OSError])
+def test_whatever_an_engine_raises_when_it_runs_is_the_answer_to_that_picture(
+    tmp_path: Path, kind: type[BaseException]
+) -> None:
+    """A thread that ends with SystemExit ends without a word: the stream would look as if it had ended."""
+
+    def run() -> None:
+        raise kind
+
+    looker = batched(tmp_path)
+    looker._batches[1].binding.run = run  # type: ignore[method-assign]
+    (found,) = looker.look([View(picture(), "a")])
+    assert isinstance(found, EdgewardError)
+    assert found.code is Code.MODEL_RUN
+    assert kind.__name__ in found.what

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runtime.bundle.decoders import Classification, Embedding, MoveNet, Tensors
+from runtime.bundle.decoders import Classification, Embedding, MoveNet, Semantic, Tensors
 from runtime.bundle.decoders import Decoder as Declaration
 from runtime.errors import Code, EdgewardError
 from runtime.findings import Classified
@@ -47,6 +47,23 @@ def test_a_threshold_of_the_user_stands_in_for_the_author_s() -> None:
     assert decode(spec, scores, labels="abc", score_threshold=0.9).classes == ()
 
 
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.35, 0.6, 0.7, 0.9])
+def test_a_score_equal_to_the_threshold_passes(threshold: float) -> None:
+    """0.35, 0.7 and 0.9 are less as float32 than as float64, the others more."""
+    scores = np.array([[threshold, 0.0]], np.float32)
+    assert len(decode(Classification(score_threshold=threshold), scores, labels="ab").classes) == 1
+    spec = Classification()
+    assert len(decode(spec, scores, labels="ab", score_threshold=threshold).classes) == 1
+    poses = MoveNet(keypoints=NAMES, score_threshold=threshold, keypoint_threshold=threshold)
+    points = pose((0.2, 0.2, threshold), (0.5, 0.5, threshold))
+    assert len(decode(poses, points).detections) == 1
+    rows = np.array([[[0.2, 0.2, threshold, 0.5, 0.5, threshold, 0.1, 0.1, 0.6, 0.6, threshold]]], np.float32)
+    assert len(decode(poses, rows).detections) == 1
+    found = decode(Semantic(score_threshold=threshold), scores.reshape(1, 1, 1, 2)).segmentation
+    assert found is not None
+    assert found.runs == ((0, 1), (-1, 1))
+
+
 @pytest.mark.parametrize("large", [1e4, -1e4, 3e38])
 def test_large_logits_overflow_neither_softmax_nor_sigmoid(large: float) -> None:
     logits = np.array([[large, large, 0.0]], np.float32)
@@ -75,6 +92,12 @@ def test_an_embedding_has_length_one() -> None:
     found = decode(Embedding(), random(1, 512) * 1e15).embedding
     assert len(found) == 512
     assert np.linalg.norm(found) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("size", [1e-40, 1e-20, 1.0, 1e20, 3e38])
+def test_an_embedding_of_any_size_has_length_one(size: float) -> None:
+    found = decode(Embedding(), np.full((1, 4), size, np.float32)).embedding
+    assert found == pytest.approx((0.5,) * 4)
 
 
 def test_an_embedding_of_zeros_has_no_direction() -> None:
@@ -128,6 +151,13 @@ def test_the_box_of_a_pose_is_around_the_keypoints_that_are_seen() -> None:
         ("hand", 0, 64),
         ("foot", 16, 48),
     ]
+
+
+def test_a_pose_of_which_one_keypoint_is_seen_is_no_silence() -> None:
+    (found,) = decode(MoveNet(keypoints=NAMES), pose((0.25, 0.5, 0.9), (1.0, 0.0, 0.1))).detections
+    assert found.box == pytest.approx((31.5, 15.5, 32.5, 16.5))
+    level = decode(MoveNet(keypoints=NAMES), pose((0.5, 0.25, 0.9), (0.5, 0.75, 0.9))).detections
+    assert level[0].box == pytest.approx((16, 31.5, 48, 32.5))
 
 
 def test_a_pose_that_nobody_sees_is_none() -> None:

@@ -53,6 +53,17 @@ def extent(flags: np.ndarray) -> tuple[int, int, int, int]:
     return int(xs.min()), int(ys.min()), int(xs.max()), int(ys.max())
 
 
+@pytest.mark.parametrize("far", [1e4, -1e4, 3e9, 1e30])
+def test_a_keypoint_far_outside_is_not_drawn(far: float) -> None:
+    def pose(*points: Keypoint) -> np.ndarray:
+        return drawn(detections=(Detection("person", 0.9, (100.0, 100.0, 200.0, 200.0), keypoints=points),))
+
+    outside = (Keypoint("hand", far, 100.0, 0.9), Keypoint("foot", 100.0, far, 0.9))
+    assert np.array_equal(pose(*outside), pose())
+    near = Keypoint("hand", -1.0, 50.0, 0.9)
+    assert changed(pose(near))[50, 0]
+
+
 def test_nothing_found_leaves_the_picture_as_it_is() -> None:
     assert not changed(drawn()).any()
 

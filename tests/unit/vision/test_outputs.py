@@ -110,6 +110,14 @@ def test_rows_whose_number_the_model_decides_follow_it_from_run_to_run() -> None
         assert (second == 2).all()
 
 
+def test_halves_in_memory_of_an_engine_s_own_layout_become_float32_as_well() -> None:
+    wide = np.arange(12, dtype=np.float16).reshape(1, 3, 4)
+    unaligned = np.frombuffer(bytes(1) + wide.tobytes(), np.float16, 12, 1).reshape(wide.shape)
+    for array in (wide.transpose(0, 2, 1), wide[:, :, ::2], unaligned, np.broadcast_to(wide, wide.shape)):
+        outputs = Outputs([array], [info("float16", *array.shape)])
+        assert outputs.of(0)[0].tolist() == array.tolist()
+
+
 def test_an_array_of_other_dimensions_than_the_model_s_is_refused() -> None:
     arrays = [np.zeros(0, np.float32)]
     outputs = Outputs(arrays, [info("float32", 1, "n", 6)])
