@@ -26,6 +26,7 @@ from runtime.engine import (
     tensors,
     tflite_file,
 )
+from runtime.engine.bindings import Bindings
 from runtime.errors import EdgewardError
 from runtime.ipc import EngineOptions
 
@@ -158,7 +159,7 @@ class LiteRtEngine:
         self.inputs = known.inputs
         self.outputs = known.outputs
         self._home = affinity.home(maker.options.affinity)
-        self._bindings: dict[int, LiteRtBinding] = {}
+        self._bindings: Bindings[LiteRtBinding] = Bindings()
 
     def bind(self, batch: int) -> LiteRtBinding:
         """See ``runtime.engine.Engine``."""
@@ -181,14 +182,11 @@ class LiteRtEngine:
 
     def release(self, batch: int) -> None:
         """See ``runtime.engine.Engine``."""
-        if batch in self._bindings:
-            self._bindings.pop(batch).close()
+        self._bindings.release(batch)
 
     def close(self) -> None:
         """Drop the interpreters; their memory, which the buffers are, goes with them."""
-        for binding in self._bindings.values():
-            binding.close()
-        self._bindings.clear()
+        self._bindings.close()
         self._first = self._maker = None
 
 

@@ -17,6 +17,7 @@ from runtime.engine import (
     package,
     tensors,
 )
+from runtime.engine.bindings import Bindings
 from runtime.ipc import EngineOptions
 
 _EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
@@ -86,7 +87,7 @@ class OnnxEngine:
         self._known = known
         self._home = home
         self._where = where
-        self._bindings: dict[int, OnnxBinding] = {}
+        self._bindings: Bindings[OnnxBinding] = Bindings()
 
     def bind(self, batch: int) -> OnnxBinding:
         """See ``runtime.engine.Engine``."""
@@ -101,18 +102,14 @@ class OnnxEngine:
 
     def release(self, batch: int) -> None:
         """See ``runtime.engine.Engine``."""
-        if batch not in self._bindings:
-            return
-        self._bindings.pop(batch).close()
-        for binding in self._bindings.values():
-            binding.run_and_shrink()
-            break
+        if self._bindings.release(batch):
+            for binding in self._bindings.values():
+                binding.run_and_shrink()
+                break
 
     def close(self) -> None:
         """Drop the session and what is bound to it; onnxruntime frees the model with its last reference."""
-        for binding in self._bindings.values():
-            binding.close()
-        self._bindings.clear()
+        self._bindings.close()
         self._session = None
 
 

@@ -17,6 +17,7 @@ from runtime.engine import (
     package,
     tensors,
 )
+from runtime.engine.bindings import Bindings
 from runtime.engine.onnx_file import refers_elsewhere
 from runtime.engine.preference import unavailable, wanted
 from runtime.ipc import EngineOptions
@@ -143,7 +144,7 @@ class OpenVinoEngine:
         self.inputs = compiler.known.inputs
         self.outputs = compiler.known.outputs
         self._home = affinity.home(compiler.options.affinity)
-        self._bindings: dict[int, OpenVinoBinding] = {}
+        self._bindings: Bindings[OpenVinoBinding] = Bindings()
 
     def bind(self, batch: int) -> OpenVinoBinding:
         """See ``runtime.engine.Engine``."""
@@ -162,14 +163,11 @@ class OpenVinoEngine:
 
     def release(self, batch: int) -> None:
         """See ``runtime.engine.Engine``."""
-        if batch in self._bindings:
-            self._bindings.pop(batch).close()
+        self._bindings.release(batch)
 
     def close(self) -> None:
         """Drop the compiled models and their buffers."""
-        for binding in self._bindings.values():
-            binding.close()
-        self._bindings.clear()
+        self._bindings.close()
         self._first = self._compiler = None
 
 

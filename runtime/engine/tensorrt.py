@@ -14,6 +14,7 @@ import numpy as np
 
 from runtime.bundle.manifest import Variant
 from runtime.engine import Array, Capabilities, ModelFiles, TensorInfo, affinity, package, tensors
+from runtime.engine.bindings import Bindings
 from runtime.engine.preference import wanted
 from runtime.ipc import EngineOptions
 
@@ -94,7 +95,7 @@ class TensorRtEngine:
         self._known = known
         self._home = home
         self._where = where
-        self._bindings: dict[int, TensorRtBinding] = {}
+        self._bindings: Bindings[TensorRtBinding] = Bindings()
 
     def bind(self, batch: int) -> TensorRtBinding:
         """See ``runtime.engine.Engine``; the engine file says which batches it was built for."""
@@ -111,14 +112,11 @@ class TensorRtEngine:
 
     def release(self, batch: int) -> None:
         """See ``runtime.engine.Engine``."""
-        if batch in self._bindings:
-            self._bindings.pop(batch).close()
+        self._bindings.release(batch)
 
     def close(self) -> None:
         """Give the GPU's memory back."""
-        for binding in self._bindings.values():
-            binding.close()
-        self._bindings.clear()
+        self._bindings.close()
         self._engine = self._runtime = None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtime.bundle.ingest import ingest
-from tests.conftest import make_signed
+from tests.conftest import Signed, make_signed
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class RealModel:
     labels: Callable[[Path], list[str]]
     files: Mapping[str, bytes] = field(default_factory=dict)
 
-    def folder(self, work: Path, models: Path) -> tuple[Path, str]:
-        """Packed, signed and verified: the bundle's folder and its manifest's digest."""
+    def signed(self, work: Path, models: Path) -> Signed:
+        """Packed and signed."""
         author = work / "author"
         author.mkdir(parents=True)
         name = Path(self.file).stem.lower().replace(" ", "-")
@@ -31,7 +31,11 @@ class RealModel:
             f'[bundle]\nname = "{name}"\nversion = "1.0.0"\nrelease_counter = 1\nlabels_file = "labels.txt"\n'
         )
         (author / "bundle.toml").write_text(head + self.manifest.replace("FILE", self.file))
-        signed = make_signed(work, author, author / self.file)
+        return make_signed(work, author, author / self.file)
+
+    def folder(self, work: Path, models: Path) -> tuple[Path, str]:
+        """Packed, signed and verified: the bundle's folder and its manifest's digest."""
+        signed = self.signed(work, models)
         bundle = ingest(signed.bundle, [signed.key], work / "store")
         return Path(bundle.folder), bundle.manifest_sha256
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,81 +11,20 @@ from typing import Any
 import pytest
 
 from runtime.errors import Code
-from tests.conftest import ROOT, Signed, make_signed
+from tests.conftest import ROOT, Signed
+from tests.integration import real_models
 
 pytestmark = pytest.mark.integration
-
-FACES = """
-[bundle]
-name = "faces"
-version = "1.0.0"
-release_counter = 1
-labels = ["face"]
-
-[[variant]]
-id = "onnx-float32"
-engine = "onnxruntime"
-file = "model.onnx"
-input = [{ name = "input", dtype = "float32", shape = [1, 3, 240, 320] }]
-output = [
-  { name = "scores", dtype = "float32", shape = [1, 4420, 2] },
-  { name = "boxes", dtype = "float32", shape = [1, 4420, 4] },
-]
-
-[preprocess]
-fit = "stretch"
-order = "rgb"
-mean = [127.0, 127.0, 127.0]
-std = [128.0, 128.0, 128.0]
-
-[postprocess]
-decoder = "ultraface"
-"""
-
-THINGS = """
-[bundle]
-name = "things"
-version = "1.0.0"
-release_counter = 1
-labels_file = "labels.txt"
-
-[[variant]]
-id = "onnx-float16"
-engine = "onnxruntime"
-precision = "float16"
-file = "model.onnx"
-input = [{ name = "data_0", dtype = "float16", shape = [1, 3, 224, 224] }]
-output = [{ name = "softmaxout_1", dtype = "float16", shape = [1, 1000, 1, 1] }]
-
-[preprocess]
-fit = "stretch"
-order = "bgr"
-
-[postprocess]
-decoder = "classification"
-"""
-
-
-def signed(folder: Path, manifest: str, model: Path) -> Signed:
-    author = folder / "author"
-    author.mkdir()
-    (author / "bundle.toml").write_text(manifest)
-    shutil.copyfile(model, author / "model.onnx")
-    if "labels_file" in manifest:
-        names = json.loads((model.parent / "Labels.json").read_text())
-        # ImageNet has two cranes: the bird and the machine.
-        (author / "labels.txt").write_text("".join(f"{index} {names[str(index)]}\n" for index in range(1000)))
-    return make_signed(folder, author, author / "model.onnx")
 
 
 @pytest.fixture(scope="module")
 def faces(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Signed:
-    return signed(tmp_path_factory.mktemp("faces"), FACES, test_data / "models" / "version-RFB-320.onnx")
+    return real_models.ULTRAFACE.signed(tmp_path_factory.mktemp("faces"), test_data / "models")
 
 
 @pytest.fixture(scope="module")
 def things(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Signed:
-    return signed(tmp_path_factory.mktemp("things"), THINGS, test_data / "models" / "SqueezeNet_fp16.onnx")
+    return real_models.SQUEEZENET.signed(tmp_path_factory.mktemp("things"), test_data / "models")
 
 
 def run(bundle: Signed, picture: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
@@ -120,7 +58,7 @@ def test_a_classifier_prints_its_classes_and_no_detections(things: Signed, test_
     assert "tabby" in result["classes"][0]["label"]
     assert result["classes"][0]["score"] > 0.9
     assert "detections" not in result
-    assert (summary["task"], summary["variant"]) == ("classification", "onnx-float16")
+    assert (summary["task"], summary["variant"]) == ("classification", "onnx")
     assert (summary["classifications"], summary["detections"]) == (1, 0)
     done = run(things, test_data / "images" / "kitten_224.png")
     assert "1 results, 1 classifications (last: " in done.stderr
@@ -135,9 +73,9 @@ def test_bundles_that_follow_look_at_what_the_first_one_found(
     assert len(people) >= 3
     for person in people:
         found = {one["stage"]: one for one in person["inside"]}
-        assert list(found) == ["faces", "things"]
-        assert len(found["things"]["classes"]) == 5
-        for face in found["faces"]["detections"]:
+        assert list(found) == ["version-rfb-320", "squeezenet_fp16"]
+        assert len(found["squeezenet_fp16"]["classes"]) == 5
+        for face in found["version-rfb-320"]["detections"]:
             assert inside(face["box"], person["box"]), "in pixels of the whole picture"
     assert all(one["inside"][0]["detections"][0]["score"] > 0.9 for one in people[:2])
 
