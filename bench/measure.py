@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,10 +51,8 @@ def interleave(contenders: Mapping[str, Callable[[], float]], rounds: int) -> Ro
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds + 1):
-        order = list(contenders.items())
-        if number % 2:
-            order.reverse()  # nobody always runs behind the same neighbour
-        for name, call in order:
+        # Nobody always runs behind the same neighbour, who may leave the caches and the memory in disorder.
+        for name, call in random.Random(number).sample(list(contenders.items()), len(contenders)):
             took = call()
             if number:
                 seconds[name].append(took)
