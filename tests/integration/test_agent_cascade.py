@@ -12,15 +12,15 @@ import pytest
 
 from agent.link.messages import Detections, Inventory, Metrics
 from tests.conftest import Signed
+from tests.integration import real_models
 from tests.integration.agent_peers import AgentProcess, Broker, Subscriber
-from tests.integration.test_run_models import FACES, signed
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
 def faces(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Signed:
-    return signed(tmp_path_factory.mktemp("faces"), FACES, test_data / "models" / "version-RFB-320.onnx")
+    return real_models.ULTRAFACE.signed(tmp_path_factory.mktemp("faces"), test_data / "models")
 
 
 def test_faces_are_found_in_people_and_told_over_mqtt(
@@ -52,7 +52,7 @@ def test_faces_are_found_in_people_and_told_over_mqtt(
         assert {(stage.stage) for one in event.detections for stage in one.inside} == {"face"}
         assert max(face.score for face in found) > 0.9
         inventory = heard.wait(Inventory, lambda body: body.bundles and body.bundles[0].engine)
-        assert [(one.stage, one.name) for one in inventory.bundles] == [("", "yolox-nano"), ("face", "faces")]
+        assert [(one.stage, one.name) for one in inventory.bundles] == [("", "yolox-nano"), ("face", "version-rfb-320")]
         assert inventory.bundles[0].variant == "onnx-float32"
         metrics = heard.wait(Metrics, lambda body: body.pipelines["p"].wall_s)
         assert metrics.pipelines["p"].batch >= 1
