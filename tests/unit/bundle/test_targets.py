@@ -119,7 +119,12 @@ def interrupted(number: signal.Signals, folder: Path) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_no_key_behind(number: signal.Signals, tmp_path: Path) -> None:
-    assert interrupted(number, tmp_path) == 128 + number
+    # Under nohup the tests, and with them their children, would ignore a SIGHUP.
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        assert interrupted(number, tmp_path) == 128 + number
+    finally:
+        signal.signal(number, before)
     assert listed(tmp_path) == []
 
 
