@@ -9,15 +9,18 @@ import os
 import re
 import socket
 import stat
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 
+from runtime.bundle.limits import MAX_BYTES, MAX_MEMBERS, MAX_PATH, Limits
 from runtime.errors import Code, EdgewardError, from_os_error
 from runtime.redact import redact
 
 MAX_SECRET_BYTES = 4096
+DEFAULT_TRUST_FOLDER = "/etc/edgeward/trust.d"
 STREAM_SCHEMES = ("file", "rtsp", "rtsps", "http", "https")
 
 # \Z and not $: with $ a name could end in a line break.
@@ -41,6 +44,7 @@ class Device(_Section, frozen=True, kw_only=True):
     """``[device]``: who this is and where its state lives."""
 
     id: Name = msgspec.field(default_factory=default_device_id)
+    profile: Annotated[str, msgspec.Meta(max_length=64)] = ""
     state_dir: str = "/var/lib/edgeward"
 
 
@@ -72,9 +76,27 @@ class Mqtt(_Section, frozen=True, kw_only=True):
 
 
 class Trust(_Section, frozen=True, kw_only=True):
-    """``[trust]``: who may sign what."""
+    """``[trust]``: who may sign what.
+
+    ``release_keys`` are plain public keys, which may sign any bundle; ``folder`` holds key files that say
+    what each may do, and need not exist.
+    """
 
     release_keys: tuple[str, ...] = ()
+    folder: str = DEFAULT_TRUST_FOLDER
+
+
+class Bundles(_Section, frozen=True, kw_only=True):
+    """``[bundles]``: how large a bundle may be; ``max_mb`` counts 1048576 bytes."""
+
+    max_members: Annotated[int, msgspec.Meta(ge=3, le=MAX_MEMBERS)] = MAX_MEMBERS
+    max_mb: Annotated[int, msgspec.Meta(ge=1, le=MAX_BYTES >> 20)] = MAX_BYTES >> 20
+    max_path: Annotated[int, msgspec.Meta(ge=16, le=MAX_PATH)] = MAX_PATH
+
+    @property
+    def limits(self) -> Limits:
+        """The same, as whoever reads bundles wants it."""
+        return Limits(self.max_members, self.max_mb << 20, self.max_path)
 
 
 class Health(_Section, frozen=True, kw_only=True):
@@ -98,6 +120,16 @@ class Engine(_Section, frozen=True, kw_only=True):
     providers: Annotated[tuple[Text, ...], msgspec.Meta(max_length=32)] = ()
     cache_dir: str = ""
     delegate: Annotated[tuple[Delegate, ...], msgspec.Meta(max_length=16)] = ()
+
+
+class Preflight(_Section, frozen=True, kw_only=True):
+    """``[preflight]``: what a variant of a bundle must show on this device before it runs; see the guide."""
+
+    enabled: bool = True
+    deadline_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
+    memory_mb: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 0.0
+    rounds: Annotated[int, msgspec.Meta(ge=30, le=100_000)] = 100
+    require_golden: bool = False
 
 
 class Tiling(_Section, frozen=True, kw_only=True):
@@ -184,8 +216,10 @@ class Config(_Section, frozen=True, kw_only=True):
     device: Device = msgspec.field(default_factory=Device)
     mqtt: Mqtt = Mqtt()
     trust: Trust = Trust()
+    bundles: Bundles = Bundles()
     health: Health = Health()
     engine: Engine = Engine()
+    preflight: Preflight = Preflight()
     pipeline: Annotated[tuple[Pipeline, ...], msgspec.Meta(max_length=64)] = ()
 
     def warnings(self) -> list[str]:
@@ -195,6 +229,9 @@ class Config(_Section, frozen=True, kw_only=True):
             found.append("no [[pipeline]] is configured: the device reports and looks at nothing")
         if self.mqtt.username and not self.mqtt.tls and not _is_loopback(self.mqtt.host):
             found.append("mqtt.url: the password crosses the network in clear text; use mqtts://")
+        for index, key in enumerate(self.trust.release_keys):
+            if _others_may_write(key):
+                found.append(f"trust.release_keys[{index}]: others may change it; run 'chmod go-w {key}'")
         return found
 
 
@@ -287,6 +324,14 @@ def split_url(url: str, *, where: str) -> SplitResult:
             remedy="use the keys username and password_file",
         )
     return parts
+
+
+def _others_may_write(path: str) -> bool:
+    """Group or everybody. A file that is not there is for whoever reads it to complain of."""
+    try:
+        return bool(Path(path).stat().st_mode & 0o022)
+    except OSError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

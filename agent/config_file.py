@@ -15,14 +15,19 @@ import msgspec
 
 from agent import config as schema
 from agent.config import Config, Delegate, Engine, Mqtt, Pipeline, Stage, Stream, Tiling
+from runtime.bundle.trust_folder import is_key_file
 from runtime.errors import Code, EdgewardError, from_os_error
 from runtime.redact import redact
 
 MAX_BYTES = 1 << 20
 
 
-def load(path: Path) -> Config:
+def load(path: Path, *, to_run: bool = True) -> Config:
     """The configuration in ``path``, with its relative paths resolved against the file's folder.
+
+    Args:
+        path: the file.
+        to_run: whether an agent is to run with it: then what no type can say is checked too.
 
     Raises:
         EdgewardError: ``CONFIG_*``, naming the file, the key and what was expected.
@@ -40,11 +45,11 @@ def load(path: Path) -> Config:
         raise EdgewardError(
             Code.CONFIG_SYNTAX, f"byte {error.start} is not UTF-8", where=str(path), remedy="save it as UTF-8"
         ) from error
-    return parse(text, where=str(path), folder=path.absolute().parent)
+    return parse(text, where=str(path), folder=path.absolute().parent, to_run=to_run)
 
 
-def parse(text: str, *, where: str, folder: Path) -> Config:
-    """The configuration that ``text`` holds; ``where`` names it in errors. Raises as ``load`` does."""
+def parse(text: str, *, where: str, folder: Path, to_run: bool = True) -> Config:
+    """The configuration that ``text`` holds; ``where`` names it in errors. Otherwise as ``load``."""
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
@@ -57,7 +62,8 @@ def parse(text: str, *, where: str, folder: Path) -> Config:
     except (msgspec.ValidationError, OverflowError, RecursionError) as error:
         raise _explain(str(error), where) from error
     config = _resolve(loaded, folder, where)
-    _check(config, where)
+    if to_run:
+        _check(config, where)
     return config
 
 
@@ -181,7 +187,9 @@ def _resolve(config: Config, folder: Path, where: str) -> Config:
         mqtt=msgspec.structs.replace(
             config.mqtt, **{name: at(getattr(config.mqtt, name), f"mqtt.{name}") for name in files}
         ),
-        trust=msgspec.structs.replace(config.trust, release_keys=tuple(keys)),
+        trust=msgspec.structs.replace(
+            config.trust, release_keys=tuple(keys), folder=at(config.trust.folder, "trust.folder")
+        ),
         engine=engine(config.engine),
         pipeline=tuple(pipeline(item, f"pipeline[{index}]") for index, item in enumerate(config.pipeline)),
     )
@@ -192,16 +200,26 @@ def _check(config: Config, where: str) -> None:
         raise EdgewardError(Code.CONFIG_VALUE, "expected a path", where=f"{where}: device.state_dir")
     _check_mqtt(config.mqtt, where)
     _check_engine(config.engine, where)
-    if config.pipeline and not config.trust.release_keys:
+    if config.pipeline and not config.trust.release_keys and not _has_key_files(config.trust.folder):
         raise EdgewardError(
             Code.CONFIG_VALUE,
             "a pipeline needs at least one key that may sign its bundle",
             where=f"{where}: trust.release_keys",
-            remedy="name the public key files that you trust",
+            remedy="name the public key files that you trust, or add one with 'edgeward trust add'",
         )
     _unique([item.name for item in config.pipeline], "pipeline", where)
     for index, pipeline in enumerate(config.pipeline):
         _check_pipeline(pipeline, f"pipeline[{index}]", where)
+
+
+def _has_key_files(folder: str) -> bool:
+    """Whether something is there to be believed; what is wrong with it is said when a bundle is verified."""
+    try:
+        return bool(folder) and any(is_key_file(path.name) for path in Path(folder).iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def _check_pipeline(pipeline: Pipeline, key: str, where: str) -> None:

@@ -15,13 +15,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import footage, models, page, pipeline, postprocess, preprocess
+from bench import bundle, footage, models, page, pipeline, postprocess, preprocess
 from bench.measure import Ratio
 from bench.models import ROOT
 
 CACHE = ROOT / "build" / "bench"
 RESULTS = ROOT / "bench" / "results"
-PARTS = ("preprocess", "postprocess", "pipeline")
+PARTS = ("preprocess", "postprocess", "pipeline", "bundle")
 LIBRARIES = ("onnxruntime", "av", "opencv-python-headless", "openvino", "numpy")
 KERNEL_ROUNDS, PIPELINE_ROUNDS = 31, 15
 QUICK_KERNEL_ROUNDS, QUICK_PIPELINE_ROUNDS = 9, 3
@@ -79,6 +79,8 @@ def main() -> int:
     if "pipeline" in parts:
         rounds = options.rounds or (QUICK_PIPELINE_ROUNDS if options.quick else PIPELINE_ROUNDS)
         _pipeline(record, rounds, options)
+    if "bundle" in parts:
+        _bundle(record, options.rounds or (QUICK_PIPELINE_ROUNDS if options.quick else PIPELINE_ROUNDS))
     text = json.dumps(record.document, indent=2) + "\n"
     if options.json:
         options.json.write_text(text)
@@ -152,6 +154,19 @@ def _pipeline(record: Record, rounds: int, options: argparse.Namespace) -> None:
             for codec in options.codec or files:
                 found = pipeline.run(files[codec], model, footage.BENCH_FRAMES, rounds, peers)
                 _note_pipeline(record, found, f"{codec}_{name}", peers)
+
+
+def _bundle(record: Record, rounds: int) -> None:
+    print("verify and store a 100 MB bundle, by the clock, against sha256sum + cp + sync; below 1.5 is good")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bundle-", dir=CACHE) as work:
+        found = bundle.run(Path(work), rounds)
+    for name in found.cpu.seconds:
+        record.cpu_ms(f"bundle {name}", found.cpu.median_ms(name))
+    record.ratio("bundle_vs_copy", found.wall.ratio("ingest", "copy"))
+    record.ratio("bundle_vs_copy_cpu", found.cpu.ratio("ingest", "copy"))
+    record.document["ingest_child_mb"] = {size: round(mb, 1) for size, mb in found.child_mb.items()}
+    print(f"    ingest_child_mb: {record.document['ingest_child_mb']}, resident at its peak; 40 is the most")
 
 
 def _note_pipeline(record: Record, found: pipeline.Outcome, key: str, peers: list[str]) -> None:

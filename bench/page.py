@@ -48,6 +48,12 @@ what the agent does with them is not in it. The floor decodes and runs the model
 and does nothing between them.
 """
 
+BUNDLE = """\
+Verified and stored by the agent's short-lived child, from its start to its answer: signature, digests of
+files and blocks, private staging, the bytes on the disk. Against `sha256sum`, `cp` and `sync` of the same
+file, by the clock.
+"""
+
 TAIL = """\
 The own share is what is neither reading, decoding nor the engine, over the whole, by the thread clock
 inside one run: it holds preprocessing, decoding of the outputs, messages, threads and the interpreter.
@@ -64,7 +70,7 @@ def render(document: Mapping[str, Any]) -> str:
         f"Measured {document['date']} on {machine['cpu']} ({machine['arch']}{cores}) with Python "
         f"{machine['python']}{', ' if libraries else ''}{libraries}."
     )
-    lines += ["", *_kernels(document), *_pipeline(document)]
+    lines += ["", *_kernels(document), *_pipeline(document), *_bundle(document)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -122,6 +128,23 @@ def _pipeline(document: Mapping[str, Any]) -> list[str]:
     for name, why in document.get("left_out", {}).items():
         lines.append(f"Left out: {name}, {why}.")
     return lines
+
+
+def _bundle(document: Mapping[str, Any]) -> list[str]:
+    ratios, peak = document["ratios"], document.get("ingest_child_mb", {})
+    if "bundle_vs_copy" not in ratios:
+        return []
+    rows = [
+        ["verify and store, CPU ms", _ms(document["cpu_ms"], "bundle ingest")],
+        ["`sha256sum` + `cp` + `sync`, CPU ms", _ms(document["cpu_ms"], "bundle copy")],
+        ["**of their time by the clock**", _told(ratios["bundle_vs_copy"])],
+        ["of their CPU time", _told(ratios["bundle_vs_copy_cpu"])],
+        *(
+            [f"the child's memory at its peak, a bundle of {size}, MB", f"{mb:.1f}"]
+            for size, mb in peak.items()
+        ),
+    ]
+    return ["## A bundle of 100 MB", "", BUNDLE, *_table(["", ""], rows)]
 
 
 def _each(figures: Mapping[str, Any], key: str, columns: Iterable[tuple[str, str]]) -> list[str]:

@@ -15,6 +15,7 @@ import msgspec
 
 from runtime.errors import Code, EdgewardError
 from runtime.findings import Classified, Detection, Segmentation, Tensor
+from runtime.preflight.messages import Candidates, Examined, Examining
 
 MAX_FRAME = 4 << 20
 _HEADER = struct.Struct(">I")
@@ -61,6 +62,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         provider: the one way to take; that it is missing is an error.
         delegates: for LiteRT, in their order; one that cannot be loaded is an error.
         variant: id of the variant to take instead of the first that fits.
+        profile: of the device; a variant that is limited to profiles runs on no other.
         cache_dir: where engines keep what they compiled, or empty.
     """
 
@@ -70,6 +72,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     provider: str = ""
     delegates: tuple[Delegate, ...] = ()
     variant: str = ""
+    profile: str = ""
     cache_dir: str = ""
 
 
@@ -128,6 +131,25 @@ class Start(_Message, frozen=True, kw_only=True, tag="start"):
     stages: tuple[Stage, ...] = ()
     max_batch: int = 8
     annotate: str = ""
+
+
+class Examine(_Message, frozen=True, kw_only=True, tag="examine"):
+    """Agent to preflight child, first of all: examine the variant that ``engine`` names, or list them all.
+
+    ``max_batch`` as for ``Start``. ``rounds`` of latency are measured after the warm-up, fewer when that
+    takes more than ``measure_s``, yet never fewer than ``runtime.preflight.messages.MIN_ROUNDS``.
+    """
+
+    bundle_dir: str
+    manifest_sha256: str
+    engine: EngineOptions = EngineOptions()
+    max_batch: int = 1
+    rounds: int = 100
+    measure_s: float = 10.0
+
+
+class Measure(_Message, frozen=True, kw_only=True, tag="measure"):
+    """Agent to preflight child: no other one measures now, so begin."""
 
 
 class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
@@ -249,8 +271,8 @@ class Stopped(_Message, frozen=True, kw_only=True, tag="stopped"):
     reason: Literal["stop", "sources-ended"]
 
 
-ToWorker = Start | Stop
-FromWorker = Ready | StreamChanged | Result | Metrics | Fatal | Stopped
+ToWorker = Start | Stop | Examine | Measure
+FromWorker = Ready | StreamChanged | Result | Metrics | Fatal | Stopped | Candidates | Examining | Examined
 
 
 def failed(result: Result, why: str) -> Result:

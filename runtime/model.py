@@ -45,6 +45,16 @@ class Model:
         return _read(self.folder / path, self.manifest.file(path).sha256)
 
 
+def read_manifest(folder: Path, manifest_sha256: str) -> Manifest:
+    """The manifest of the bundle in ``folder``, which has that digest.
+
+    Raises:
+        EdgewardError: ``BUNDLE_DIGEST``, ``BUNDLE_UNREADABLE``, and all of ``parse_manifest``.
+    """
+    path = folder / MANIFEST_NAME
+    return parse_manifest(_read(path, manifest_sha256), where=str(path))
+
+
 def load(folder: Path, manifest_sha256: str, options: EngineOptions) -> Model:
     """Load the bundle in ``folder``, whose manifest the agent found signed with that digest.
 
@@ -55,9 +65,7 @@ def load(folder: Path, manifest_sha256: str, options: EngineOptions) -> Model:
         EdgewardError: ``BUNDLE_DIGEST`` when a file is not what was signed, and all of ``engine.load``.
     """
     started = time.monotonic()
-    manifest_path = folder / MANIFEST_NAME
-    text = _read(manifest_path, manifest_sha256)
-    manifest = parse_manifest(text, where=str(manifest_path))
+    manifest = read_manifest(folder, manifest_sha256)
     variant = engine.choose(manifest, options, where=manifest.name)
     digest = manifest.file(variant.file).sha256
     weights = b""

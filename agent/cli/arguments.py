@@ -25,7 +25,14 @@ def add_key_option(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=Path,
         metavar="PUB",
-        help="a public key that may have signed it; may be given again",
+        help="a public key that may have signed it, or a trust folder; may be given again",
+    )
+
+
+def add_profile_option(parser: argparse.ArgumentParser) -> None:
+    """``--profile``: which limited variants fit."""
+    parser.add_argument(
+        "--profile", default="", metavar="NAME", help="what kind of board this is, as bundles name it"
     )
 
 
@@ -72,6 +79,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="run the bundle with this provider of its engine, or not at all",
     )
+    add_profile_option(parser)
 
 
 def check(options: argparse.Namespace, command: str) -> None:
@@ -112,7 +120,12 @@ def source_url(options: argparse.Namespace) -> str:
 
 def engine_options(options: argparse.Namespace) -> ipc.EngineOptions:
     """How the first bundle runs."""
-    return ipc.EngineOptions(threads=options.threads, variant=options.variant, provider=options.provider)
+    return ipc.EngineOptions(
+        threads=options.threads,
+        variant=options.variant,
+        provider=options.provider,
+        profile=options.profile,
+    )
 
 
 def tiling(options: argparse.Namespace) -> ipc.Tiling | None:
@@ -136,13 +149,14 @@ def stages(bundles: Sequence[Ingested], options: argparse.Namespace) -> tuple[ip
                 name=f"{bundle.name}{number}",
                 bundle_dir=bundle.folder,
                 manifest_sha256=bundle.manifest_sha256,
-                engine=ipc.EngineOptions(threads=options.threads),
+                engine=ipc.EngineOptions(threads=options.threads, profile=options.profile),
             )
         )
     return tuple(found)
 
 
-def _number(text: str, kind: type[int] | type[float], lowest: float, highest: float, what: str) -> Any:
+def number(text: str, kind: type[int] | type[float], lowest: float, highest: float, what: str) -> Any:
+    """A number of an option, ``what`` in the words of its error."""
     try:
         value = kind(text)
     except ValueError:
@@ -154,27 +168,27 @@ def _number(text: str, kind: type[int] | type[float], lowest: float, highest: fl
 
 def count(text: str) -> int:
     """A number of frames."""
-    return int(_number(text, int, 1, 1 << 62, "a number of frames, 1 or more"))
+    return int(number(text, int, 1, 1 << 62, "a number of frames, 1 or more"))
 
 
 def rate(text: str) -> float:
     """Frames a second."""
-    return float(_number(text, float, 0.001, 1000, "a number of frames a second between 0.001 and 1000"))
+    return float(number(text, float, 0.001, 1000, "a number of frames a second between 0.001 and 1000"))
 
 
 def fraction(text: str) -> float:
     """A score."""
-    return float(_number(text, float, 0, 1, "a score between 0 and 1"))
+    return float(number(text, float, 0, 1, "a score between 0 and 1"))
 
 
 def threads(text: str) -> int:
     """Threads of a model."""
-    return int(_number(text, int, 1, 256, "a number of threads between 1 and 256"))
+    return int(number(text, int, 1, 256, "a number of threads between 1 and 256"))
 
 
 def overlap(text: str) -> float:
     """Part of a tile's side that neighbours share."""
-    return float(_number(text, float, 0, 0.5, "a part of a tile between 0 and 0.5"))
+    return float(number(text, float, 0, 0.5, "a part of a tile between 0 and 0.5"))
 
 
 def tiles(text: str) -> tuple[int, int]:
@@ -188,4 +202,4 @@ def tiles(text: str) -> tuple[int, int]:
 
 def seconds(text: str) -> float:
     """A time to wait, or to measure."""
-    return float(_number(text, float, 0.1, 3600, "a number of seconds between 0.1 and 3600"))
+    return float(number(text, float, 0.1, 3600, "a number of seconds between 0.1 and 3600"))

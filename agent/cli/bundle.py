@@ -1,4 +1,4 @@
-"""``edgeward bundle``: pack, sign, verify, inspect and unpack bundles. Runs on the author's desk too."""
+"""``edgeward bundle``: make, sign, verify, look at and unpack bundles. Runs on the author's desk too."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ import time
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from agent.cli import bundle_report, output
+from agent.cli import (
+    bundle_diff,
+    bundle_extract,
+    bundle_init,
+    bundle_quantize,
+    bundle_report,
+    output,
+    token_options,
+)
 
 EXAMPLES = """\
 examples:
+  edgeward bundle init my-model.onnx --labels labels.txt
   edgeward bundle pack my-model/ --out my-model.ewb
   edgeward bundle sign my-model.ewb --key keys/release.key
   edgeward bundle verify my-model.ewb --key keys/release.pub
@@ -28,17 +37,21 @@ def add(subparsers: Actions) -> None:
     """Register the command."""
     parser = subparsers.add_parser(
         "bundle",
-        help="pack, sign, verify, inspect and unpack bundles",
+        help="make, sign, verify, compare and unpack bundles",
         description="Make and check signed model bundles (.ewb).",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    bundle_init.add(actions)
     _add_pack(actions)
     _add_sign(actions)
     _add_verify(actions)
     _add_inspect(actions)
     _add_unpack(actions)
+    bundle_extract.add(actions)
+    bundle_diff.add(actions)
+    bundle_quantize.add(actions)
 
 
 def _action(actions: Actions, name: str, summary: str, example: str) -> argparse.ArgumentParser:
@@ -59,7 +72,7 @@ def _add_keys(parser: argparse.ArgumentParser, *, required: bool, text: str) -> 
     parser.add_argument("--key", dest="keys", help=text, **more)  # type: ignore[arg-type]
 
 
-_TRUSTED = "public key file of whoever may sign; repeat it to trust several"
+_TRUSTED = "public key file of whoever may sign, or a trust folder; repeat it to trust several"
 
 
 def _add_pack(actions: Actions) -> None:
@@ -71,10 +84,17 @@ def _add_pack(actions: Actions) -> None:
 
 
 def _add_sign(actions: Actions) -> None:
-    example = "sign my-model.ewb --key keys/release.key"
+    example = (
+        "sign my-model.ewb --key keys/release.key\n"
+        "  edgeward bundle sign my-model.ewb --pkcs11 'pkcs11:token=plant;object=release' --pin-file pin"
+    )
     parser = _action(actions, "sign", "sign a packed bundle with a private key", example)
     parser.add_argument("bundle", metavar="X.ewb", type=Path, help="the bundle")
-    parser.add_argument("--key", metavar="KEY", type=Path, required=True, help="the private key file")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--key", metavar="KEY", type=Path, help="the private key file")
+    token_options.add_uri(which)
+    token_options.add_module(parser)
+    token_options.add_pin(parser)
     parser.add_argument("--out", metavar="Y.ewb", type=Path, help="write here instead of in place")
     parser.set_defaults(handler=handle_sign)
 
@@ -110,10 +130,11 @@ class _Progress:
     def __init__(self) -> None:
         self._next = time.monotonic() + 1.0
 
-    def __call__(self, doing: str, done: int, total: int) -> None:
+    def __call__(self, doing: str, done: int, total: int, *, unit: str = "bytes") -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + 1.0
-            output.progress(f"{doing} {done >> 20} of {total >> 20} MiB")
+            amount = f"{done >> 20} of {total >> 20} MiB" if unit == "bytes" else f"{done} of {total} {unit}"
+            output.progress(f"{doing} {amount}")
 
 
 def _print(options: argparse.Namespace, document: dict[str, Any], text: str) -> int:
@@ -127,9 +148,10 @@ def _print(options: argparse.Namespace, document: dict[str, Any], text: str) -> 
 def handle_pack(options: argparse.Namespace) -> int:
     """Pack a folder."""
     from runtime.bundle import plugins  # noqa: PLC0415 - for this command only
-    from runtime.bundle.pack import pack  # noqa: PLC0415
+    from runtime.bundle.pack import pack_bundle  # noqa: PLC0415
 
-    manifest = pack(options.folder, options.out, progress=_Progress())
+    packed = pack_bundle(options.folder, options.out, progress=_Progress())
+    manifest = packed.manifest
     engines = plugins.installed(plugins.ENGINES)
     for variant in manifest.variants:
         if variant.engine not in engines:
@@ -142,6 +164,27 @@ def handle_pack(options: argparse.Namespace) -> int:
     }
     document |= {"release_counter": manifest.release_counter, "files": len(manifest.files), "signed": False}
     text = f"packed {manifest.name} {manifest.version} into {options.out}: {bundle_report.files(manifest)}\n"
+    if packed.golden is None:
+        text += "  golden     none: no device can check what the model answers (docs/guide/bundles.md)\n"
+    else:
+        golden = packed.golden
+        if golden.precision != "float32":
+            output.warn(
+                f"golden results come from {golden.reference!r}, which is {golden.precision}: "
+                "what is lost in it is not seen; add a float32 variant"
+            )
+        document["golden"] = {
+            "frames": len(golden.sources),
+            "findings": golden.findings,
+            "empty_frames": golden.empty,
+            "reference": golden.reference,
+            "engine": golden.engine,
+            "seconds": round(golden.seconds, 3),
+        }
+        text += (
+            f"  golden     {len(golden.sources)} frames, {golden.findings} findings, {golden.empty} frames "
+            f"with none; by {golden.reference!r} on {golden.engine} in {golden.seconds:.1f} s\n"
+        )
     text += f"not signed yet: edgeward bundle sign {options.out} --key KEY\n"
     return _print(options, document, text)
 
@@ -152,12 +195,17 @@ def handle_sign(options: argparse.Namespace) -> int:
     from runtime.bundle.replace import check_target  # noqa: PLC0415
     from runtime.bundle.sign import sign_bundle  # noqa: PLC0415
 
-    key = load_private(options.key)
-    if options.key.stat().st_mode & 0o077:
-        output.warn(f"{options.key} is open to others; run 'chmod 600 {options.key}'")
+    token_options.check(options, "edgeward bundle sign")
     if options.out is not None:
-        check_target(options.out, keep=[options.key])
-    signed = sign_bundle(options.bundle, key, out=options.out)
+        check_target(options.out, keep=[path for path in (options.key, options.pin_file) if path])
+    if options.key is None:
+        with token_options.open_key(options) as token_key:
+            signed = sign_bundle(options.bundle, token_key, out=options.out)
+    else:
+        key = load_private(options.key)
+        if options.key.stat().st_mode & 0o077:
+            output.warn(f"{options.key} is open to others; run 'chmod 600 {options.key}'")
+        signed = sign_bundle(options.bundle, key, out=options.out)
     out = options.out or options.bundle
     document = {"bundle": str(out), "name": signed.manifest.name, "version": signed.manifest.version}
     document |= {"digest": signed.digest, "signed_by": signed.signed_by, "replaced": signed.replaced}
@@ -187,7 +235,7 @@ def handle_inspect(options: argparse.Namespace) -> int:
 
     path = options.bundle
     found = verify_any(path, options.keys) if options.keys else inspect_unverified(path)
-    return _print(options, bundle_report.document(found), bundle_report.table(found))
+    return _print(options, bundle_report.document(found), bundle_report.text(found))
 
 
 def handle_unpack(options: argparse.Namespace) -> int:

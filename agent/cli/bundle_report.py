@@ -1,15 +1,19 @@
-"""How ``edgeward bundle`` shows a bundle: as a table for people, as a document for programs."""
+"""How ``edgeward bundle`` shows a bundle: in lines for people, as a document for programs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from agent.cli.bundle_tree import table, tree
 
 if TYPE_CHECKING:
     from runtime.bundle.decoders import Decoder
     from runtime.bundle.inspection import Inspected
     from runtime.bundle.manifest import InputSpec, Manifest, Preprocess, TensorSpec, Variant
+    from runtime.bundle.metrics import Measure
 
 _NOT_PROVEN = "nobody vouches for what follows"
 _SIGNATURE = {
@@ -73,26 +77,36 @@ def _input(spec: InputSpec) -> str:
     return _tensor(spec) + feeds[spec.feed]
 
 
-def _part(part: Preprocess | Decoder) -> str:
+def _part(part: Preprocess | Decoder | Measure) -> str:
     """``yolox, score_threshold 0.35, ...``."""
     fields = ", ".join(f"{key} {getattr(part, key)}" for key in part.__struct_fields__)
     tag = part.__struct_config__.tag
     return ", ".join(filter(None, (str(tag or ""), fields)))
 
 
-def _variant(variant: Variant) -> list[tuple[str, str]]:
-    profiles = f", profiles {', '.join(variant.profiles)}" if variant.profiles else ""
-    arch = ", ".join(variant.arch) or "any processor"
-    weights = f", weights {variant.weights}" if variant.weights else ""
-    sizes = ", ".join(f"{name} {size}" for name, size in variant.dimensions.items())
-    rows = [f"file {variant.file}{weights}"]
-    rows += [f"in   {_input(spec)}" for spec in variant.inputs]
-    rows += [f"out  {_tensor(spec)}" for spec in variant.outputs]
-    rows += [f"with {sizes}"] if sizes else []
-    rows += [f"own preprocess: {_part(variant.preprocess)}"] if variant.preprocess else []
-    rows += [f"own postprocess: {_part(variant.postprocess)}"] if variant.postprocess else []
-    first = ("variant", f"{variant.id}: {variant.engine}, {variant.precision}, {arch}{profiles}")
-    return [first, *(("", row) for row in rows)]
+def _variants(variants: Sequence[Variant]) -> list[tuple[str, str]]:
+    """A table of all, then the tensors of each."""
+    heads = ("id", "engine", "precision", "processor", "profiles", "file", "sizes")
+    cells = [
+        (
+            variant.id,
+            f"{variant.engine} {variant.engine_version}".strip(),
+            variant.precision,
+            ", ".join(variant.arch) or "any",
+            ", ".join(variant.profiles),
+            ", ".join(filter(None, (variant.file, variant.weights))),
+            ", ".join(f"{name} {size}" for name, size in variant.dimensions.items()),
+        )
+        for variant in variants
+    ]
+    rows = [("variants", line) for line in table(heads, cells)]
+    for variant in variants:
+        rows.append(("", f"{variant.id}:"))
+        rows += [("", f"  in   {_input(spec)}") for spec in variant.inputs]
+        rows += [("", f"  out  {_tensor(spec)}") for spec in variant.outputs]
+        rows += [("", f"  own preprocess: {_part(variant.preprocess)}")] if variant.preprocess else []
+        rows += [("", f"  own postprocess: {_part(variant.postprocess)}")] if variant.postprocess else []
+    return rows
 
 
 def _labels(labels: tuple[str, ...]) -> str:
@@ -102,24 +116,43 @@ def _labels(labels: tuple[str, ...]) -> str:
     return f"{len(labels)}: {shown}{', ...' if len(labels) > 8 else ''}"
 
 
-def table(found: Inspected) -> str:
-    """A table; the signature's state comes first, before anything that it would have to prove."""
+def _golden(manifest: Manifest) -> str:
+    golden = manifest.golden
+    if golden is None:
+        return "none: no device can tell whether the model answers there as it did here"
+    metric = _part(golden.metric)
+    return f"{golden.count} frames, answers of {golden.reference}; {metric}"
+
+
+def signature(found: Inspected) -> str:
+    """Its state, in words."""
+    return _SIGNATURE[found.signature].format(found)
+
+
+def text(found: Inspected) -> str:
+    """Everything, for people; the signature's state comes first, before what it would have to prove."""
     manifest = found.manifest
     rows = [
-        ("signature", _SIGNATURE[found.signature].format(found)),
+        ("signature", signature(found)),
         ("bundle", f"{manifest.name} {manifest.version} (release {manifest.release_counter})"),
         ("digest", found.digest),
         ("task", f"{manifest.task}, {_labels(manifest.labels)}"),
         ("about", manifest.description.replace("\n", " ")),
         ("license", manifest.license.replace("\n", " ")),
-        ("needs", f"edgeward {manifest.min_runtime}"),
+        ("needs", ", ".join((f"edgeward {manifest.min_runtime}", *manifest.requires))),
         ("files", files(manifest)),
     ]
-    rows += [("", f"{e.role:<6} {size(e.size):>9}  {e.sha256[:16]}  {e.path}") for e in manifest.files]
-    for variant in manifest.variants:
-        rows += _variant(variant)
+    leaves = {entry.path: (entry.role, size(entry.size), entry.sha256[:16]) for entry in manifest.files}
+    rows += [("", line) for line in tree(leaves)]
+    rows += _variants(manifest.variants)
     rows.append(("preprocess", _part(manifest.preprocess)))
     rows.append(("postprocess", _part(manifest.postprocess)))
+    rows.append(("golden", _golden(manifest)))
     promised = msgspec.to_builtins(manifest.budgets)
     rows.append(("budgets", ", ".join(f"{key} {value:g}" for key, value in promised.items())))
-    return "".join(f"{name:<12} {text}\n" for name, text in rows if text)
+    lines, before = "", ""
+    for name, line in rows:
+        if line:
+            lines += f"{name if name != before else '':<12} {line}\n"
+            before = name or before
+    return lines

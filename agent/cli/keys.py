@@ -7,13 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from agent.cli import output
+from agent.cli import output, token_options
 from runtime.errors import Code, EdgewardError
 
 EXAMPLES = """\
 examples:
   edgeward keys generate --out keys/release     writes keys/release.key and keys/release.pub
   edgeward keys show keys/release.pub
+  edgeward keys show --pkcs11 'pkcs11:token=plant;object=release' --out keys/release.pub
 
 The .key file signs bundles: keep it off the devices. The .pub file goes onto every device.
 """
@@ -39,7 +40,12 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     show = _add_action(
         actions, "show", "tell what kind of key a file holds, and its fingerprint", "show keys/release.pub"
     )
-    show.add_argument("file", metavar="FILE", type=Path, help="a .key or .pub file")
+    show.add_argument("file", metavar="FILE", nargs="?", type=Path, help="a .key or .pub file")
+    token_options.add_uri(show)
+    token_options.add_module(show)
+    token_options.add_pin(show, otherwise="there is no login")
+    show.add_argument("--out", metavar="FILE.pub", type=Path, help="write the public key there")
+    show.add_argument("--force", action="store_true", help="overwrite the file of --out")
     output.add_json_option(show)
     show.set_defaults(handler=handle_show)
 
@@ -96,18 +102,37 @@ def handle_generate(options: argparse.Namespace) -> int:
 
 
 def handle_show(options: argparse.Namespace) -> int:
-    """Show a key file."""
+    """Show a key file, or a key in a token; write its public half."""
     from runtime.bundle import keys  # noqa: PLC0415 - the crypto library, for this command only
 
-    private, key = keys.load_any(options.file)
+    token_options.check(options, "edgeward keys show")
+    if (options.file is None) == (not options.pkcs11):
+        what, remedy = "one key is needed: FILE or --pkcs11 URI", "see 'edgeward keys show --help'"
+        raise EdgewardError(Code.USAGE, what, where="edgeward keys show", remedy=remedy)
+    if options.pkcs11:
+        kind, key = "token", token_options.public_key(options)
+    else:
+        private, key = keys.load_any(options.file)
+        kind = "private" if private else "public"
     document = {
-        "file": str(options.file),
-        "kind": "private" if private else "public",
+        "file": options.pkcs11 or str(options.file),
+        "kind": kind,
         "curve": keys.curve_name(key),
         "fingerprint": keys.fingerprint(key),
     }
+    if options.out is not None:
+        _write_public(options.out, keys.public_pem(key), force=options.force)
+        document["public"] = str(options.out)
     if options.json:
         output.print_document(document)
     else:
         sys.stdout.write("".join(f"{name:<12} {value}\n" for name, value in document.items()))
     return 0
+
+
+def _write_public(path: Path, pem: bytes, *, force: bool) -> None:
+    from runtime.bundle.replace import NewFile, write_together  # noqa: PLC0415 - for this command only
+
+    if not force and os.path.lexists(path):
+        raise _exists(path)
+    write_together([NewFile(path, pem, 0o644)], replace=force)

@@ -10,10 +10,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from agent.cli import agent_command, bench, bundle, completion, engines, keys, output, run, version
+from agent.cli import (
+    agent_command,
+    bench,
+    bundle,
+    completion,
+    engines,
+    keys,
+    output,
+    preflight,
+    run,
+    trust,
+    version,
+)
 from runtime.errors import Code, EdgewardError, ExitStatus, from_os_error
 
-COMMANDS = (run, bench, agent_command, bundle, keys, engines, completion, version)
+COMMANDS = (run, bench, preflight, agent_command, bundle, keys, trust, engines, completion, version)
 
 EPILOG = """\
 examples:

@@ -7,26 +7,56 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 import runtime
 from runtime.bundle import staging
 from runtime.bundle.ingested import Answer, Ingested
+from runtime.bundle.limits import FORMAT, Limits
 from runtime.errors import Code, EdgewardError
 
+log = logging.getLogger("trust")
+
 _MAX_OUTPUT = 1 << 20
+_told: set[str] = set()
 
 
-def _command(bundle: Path, keys: Sequence[Path], into: Path) -> list[str]:
+class Stream(NamedTuple):
+    """A bundle that arrives by an open descriptor: a pipe, a socket, a file.
+
+    Attributes:
+        descriptor: at the bundle's first byte; it stays the caller's to close.
+        source: what it is called in errors.
+    """
+
+    descriptor: int
+    source: str
+
+    def __str__(self) -> str:
+        return self.source
+
+
+def _command(
+    bundle: Path | Stream, keys: Sequence[Path], into: Path, limits: Limits, floors: Path | None
+) -> list[str]:
     # -P: the folder in which the agent was started must not shadow a module of the child.
     command = [sys.executable, "-P", "-s", "-m", "runtime.bundle.ingest", f"--parent={os.getpid()}"]
-    command += [f"--bundle={bundle}", f"--into={into.absolute()}"]
+    if isinstance(bundle, Stream):
+        command += [f"--fd={bundle.descriptor}", f"--source={bundle.source}"]
+    else:
+        command += [f"--bundle={bundle}"]
+    command += [f"--into={into.absolute()}", f"--max-members={limits.members}"]
+    command += [f"--max-bytes={limits.total}", f"--max-path={limits.path}"]
+    if floors is not None:
+        command += [f"--floors={floors}"]
     return command + [f"--key={key}" for key in keys]
 
 
@@ -36,29 +66,48 @@ def _environment() -> dict[str, str]:
     return {"PYTHONPATH": str(code), "LC_ALL": "C.UTF-8", "PATH": os.defpath}
 
 
-async def ingest(bundle: Path, keys: Sequence[Path], into: Path, *, timeout_s: float = 300) -> Ingested:
+async def ingest(
+    bundle: Path | Stream,
+    keys: Sequence[Path],
+    into: Path,
+    *,
+    limits: Limits = FORMAT,
+    floors: Path | None = None,
+    timeout_s: float = 300,
+) -> Ingested:
     """Verify ``bundle`` against the public key files ``keys`` and store it as ``into/<digest>``.
 
     When the caller is cancelled, or the time is over, the child is killed and its staging removed.
     Await it in the main thread: the kernel kills the child when the thread that started it ends.
 
+    Args:
+        bundle: the file, or the stream by which it comes.
+        keys: public key files, and trust folders, of those who may sign.
+        into: the folder of bundles; made when missing.
+        limits: how large the bundle may be.
+        floors: the file with the rollback floors; ``None``: any release may come.
+        timeout_s: for all of it.
+
     Raises:
-        EdgewardError: ``BUNDLE_*``, ``KEY_*``, ``SYSTEM_*``; ``USAGE`` without a key; ``INTERNAL`` when
-            the child dies without an answer.
+        EdgewardError: ``BUNDLE_*``, ``KEY_*``, ``TRUST_*``, ``SYSTEM_*``; ``USAGE`` without a key;
+            ``INTERNAL`` when the child dies without an answer.
     """
     if not keys:
         raise EdgewardError(Code.USAGE, "no trusted key was given", remedy="name one with --key FILE.pub")
     try:
         child = await asyncio.create_subprocess_exec(
-            *_command(bundle, keys, into),
+            *_command(bundle, keys, into, limits, floors),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=_environment(),
+            pass_fds=[bundle.descriptor] if isinstance(bundle, Stream) else [],
         )
     except ValueError as error:
         # A zero byte in a name: no such file can be.
-        raise EdgewardError(Code.USAGE, "not a file name", where=repr(bundle), remedy="check it") from error
+        raise EdgewardError(
+            Code.USAGE, "not a file name", where=repr(str(bundle)), remedy="check it"
+        ) from error
     except OSError as error:
         what = f"the verifier cannot be started: {error.strerror}"
         raise EdgewardError(Code.SYSTEM_IO, what, where=sys.executable, remedy="check memory") from error
@@ -91,7 +140,7 @@ async def _output(child: asyncio.subprocess.Process, pipe: asyncio.StreamReader 
     return bytes(said)
 
 
-def _result(stdout: bytes, stderr: bytes, status: int, bundle: Path, into: Path) -> Ingested:
+def _result(stdout: bytes, stderr: bytes, status: int, bundle: Path | Stream, into: Path) -> Ingested:
     if max(len(stdout), len(stderr)) > _MAX_OUTPUT:
         staging.sweep(into)
         what = f"the verifier was killed: it said more than {_MAX_OUTPUT} bytes"
@@ -101,6 +150,10 @@ def _result(stdout: bytes, stderr: bytes, status: int, bundle: Path, into: Path)
     except msgspec.DecodeError:
         staging.sweep(into)
         raise _no_answer(stderr, status, bundle) from None
+    for lack in answer.lacks:
+        if lack not in _told:
+            _told.add(lack)
+            log.debug("verifying bundles: %s", lack)
     if answer.error is not None:
         error = answer.error
         raise EdgewardError(Code.of(error.code), error.what, where=error.where, remedy=error.remedy)
@@ -109,7 +162,7 @@ def _result(stdout: bytes, stderr: bytes, status: int, bundle: Path, into: Path)
     return answer.ok
 
 
-def _no_answer(stderr: bytes, status: int, bundle: Path) -> EdgewardError:
+def _no_answer(stderr: bytes, status: int, bundle: Path | Stream) -> EdgewardError:
     if status == -signal.SIGKILL:
         what = "the verifier was killed, perhaps for want of memory"
         return EdgewardError(Code.SYSTEM_IO, what, where=str(bundle), remedy="free some memory and try again")

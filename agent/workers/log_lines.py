@@ -24,6 +24,7 @@ class LineLog(asyncio.Protocol):
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self.kept: deque[str] = deque(maxlen=KEPT_LINES)
         self.ended = asyncio.Event()
+        self.received = 0
         self._on_line = on_line
         self._loop = asyncio.get_running_loop()
         self._part = bytearray()
@@ -43,6 +44,7 @@ class LineLog(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Cut what arrived into lines."""
+        self.received += len(data)
         self._part += data
         *lines, rest = self._part.split(b"\n")
         for line in lines:

@@ -13,18 +13,21 @@ from typing import Literal, Protocol
 
 from agent import config as schema
 from agent.backoff import Backoff
+from agent.file_mark import mark
+from agent.preflight.gate import REFUSAL_STANDS_S, Asked, Gate
 from agent.redact import Redactor
+from agent.trust.device import DeviceTrust, TrustWatch
 from agent.workers.cpu_share import CpuShares
 from agent.workers.process import COMMAND, WorkerProcess
-from agent.workers.start_message import start_message
+from agent.workers.start_message import at_a_time, engine_options, start_message
 from agent.workers.stream_watch import Change, Reason, StreamWatch
 from runtime import ipc
 from runtime.bundle.ingested import Ingested
-from runtime.errors import Code, EdgewardError
+from runtime.errors import Code, EdgewardError, ExitStatus
 
 log = logging.getLogger("pipeline")
 
-PipelineState = Literal["verifying", "starting", "running", "backoff", "failed", "stopped"]
+PipelineState = Literal["verifying", "preflight", "starting", "running", "backoff", "failed", "stopped"]
 
 
 class Listener(Protocol):
@@ -45,6 +48,7 @@ class Limits:
     slowest_restart: float = 30.0
     calm_after: float = 60.0
     refused_retry: float = 60.0
+    refusal_stands: float = REFUSAL_STANDS_S
     look_for_bundle: float = 1.0
     stop_grace: float = 3.0
 
@@ -53,13 +57,17 @@ class Limits:
 class Shared:
     """What all pipelines of a device have in common.
 
-    ``ingest`` verifies and stores a bundle; ``engine`` are the device's settings; ``command`` is the worker.
+    ``ingest`` verifies and stores a bundle; ``trust`` says when to do so anew, and keeps the floors; ``gate``
+    tries it on this device; ``engine`` and ``profile`` are the device's; ``command`` is the worker.
     """
 
     ingest: Callable[[Path], Awaitable[Ingested]]
+    trust: DeviceTrust
+    gate: Gate
     listener: Listener
     redactor: Redactor
     engine: schema.Engine
+    profile: str
     shares: CpuShares
     limits: Limits
     command: Sequence[str] = COMMAND
@@ -85,6 +93,8 @@ class Pipeline:
         self.metrics: ipc.Metrics | None = None
         self.streams = {stream.name: StreamWatch(stream, now) for stream in config.stream}
         self._shared = shared
+        self._trust = TrustWatch(shared.trust)
+        self._engines = engine_options(config, shared.engine, shared.profile)
         self._redactor = shared.redactor
         self._limits = shared.limits
         self._files = {"": Path(config.bundle)} | {stage.name: Path(stage.bundle) for stage in config.stage}
@@ -94,6 +104,8 @@ class Pipeline:
         self._verdict: Reason | None = None
         self._ended_in_order = False
         self._verified_marks: object = None
+        self._looked_at: object = None
+        self._commit: asyncio.Task[None] | None = None
         self._backoff = Backoff(self._limits.first_restart, self._limits.slowest_restart)
 
     @property
@@ -102,11 +114,12 @@ class Pipeline:
         return self._worker.pid if self._worker is not None and self._worker.alive else None
 
     async def run(self) -> None:
-        """Verify, run, and run again, until cancelled. Nothing that goes wrong in a pipeline leaves it."""
+        """Verify, try, run, and run again, until cancelled. Nothing that goes wrong in it leaves it."""
         while True:
             try:
                 bundles = await self._verified()
-                await self._serve(bundles)
+                variants = await self._preflight(bundles)
+                await self._serve(bundles, variants)
             except EdgewardError as error:
                 await self._failed(Reason(error.code.text, self._text(error), error.remedy))
                 continue
@@ -148,6 +161,9 @@ class Pipeline:
             what = "did not load its bundle" if loading else "gave no sign of life"
             self._give_up(Reason(Code.WORKER_HUNG.text, f"the worker {what} for {allowed:g} s"))
             return
+        if why := self._trust.withdrawn(self.bundles.values(), now_ns):
+            self._give_up(Reason(Code.BUNDLE_UNTRUSTED_KEY.text, why))
+            return
         for name, watch in self.streams.items():
             if self.state == "running" and watch.silent_too_long(now_ns):
                 text = f"the worker reads stream {name} and gives no results"
@@ -156,6 +172,8 @@ class Pipeline:
 
     async def _verified(self) -> dict[str, Ingested]:
         marks = self._marks()
+        self._looked_at = marks, self._shared.trust.floors_mark()
+        self._trust.verified(marks[1])
         stored = all(bundle.path.is_dir() for bundle in self.bundles.values())
         if self.bundles and stored and marks == self._verified_marks:
             return self.bundles
@@ -171,9 +189,37 @@ class Pipeline:
         self._verified_marks = marks
         return self.bundles
 
-    async def _serve(self, bundles: dict[str, Ingested]) -> None:
+    async def _preflight(self, bundles: dict[str, Ingested]) -> dict[str, str]:
+        """The variant of each bundle that runs best on this device, of those that may run on it at all."""
+        name, shares = self.config.name, self._shared.shares
+        batches = at_a_time(self.config)
+        found: dict[str, str] = {}
+
+        def printed(line: str) -> None:
+            log.info("%s: preflight: %s", name, self._redactor(line))
+
+        def started(pid: int) -> None:
+            # With the share of the worker to come: its latency is measured as it will be.
+            shares.give(name, pid, self.config.weight)
+            self._enter("preflight", None)
+
+        try:
+            for stage, options in self._engines.items():
+                asked = Asked(
+                    label=f"{name}/{stage}" if stage else name,
+                    bundle=bundles[stage],
+                    engine=options,
+                    load_s=self.config.load_timeout_s,
+                    max_batch=batches[stage],
+                )
+                found[stage] = await self._shared.gate.variant(asked, on_log=printed, on_start=started)
+        finally:
+            shares.ended(name)
+        return found
+
+    async def _serve(self, bundles: dict[str, Ingested], variants: dict[str, str]) -> None:
         """One life of a worker; why it ended is in ``_verdict`` afterwards."""
-        start = start_message(self.config, self._shared.engine, bundles, self._redactor)
+        start = start_message(self.config, self._engines, bundles, variants, self._redactor)
         self._verdict, self._ended_in_order = None, False
         self.ready, self.metrics, self._progress_from_ns = None, None, None
         for watch in self.streams.values():
@@ -280,6 +326,17 @@ class Pipeline:
             self.pid,
         )
         self._enter("running", None)
+        self._commit = asyncio.create_task(self._raise_floors(self.pid))
+
+    async def _raise_floors(self, pid: int | None) -> None:
+        """What became ready counts as released here: nothing older of these names is taken any more."""
+        refused = await self._shared.trust.commit(self.bundles.values())
+        if refused is None:
+            return
+        reason = Reason(refused.code.text, self._text(refused), refused.remedy)
+        log.error("%s: the rollback floor did not rise: %s", self.config.name, reason)
+        if refused.code.exit_status is ExitStatus.BUNDLE_REFUSED and self.pid == pid:
+            self._give_up(reason)
 
     def _give_up(self, reason: Reason) -> None:
         """Kill the worker; its end is then noticed by ``_serve``."""
@@ -287,17 +344,19 @@ class Pipeline:
         self.kill()
 
     async def _failed(self, reason: Reason) -> None:
-        """Stay failed until the file of a bundle changes, or for a minute."""
+        """Stay failed until a bundle, a key or a floor changes, or for a minute."""
         log.error("%s: %s%s", self.config.name, reason, f"; {reason.remedy}" if reason.remedy else "")
         self._verified_marks = None
         self._enter("failed", reason)
-        marks = self._marks()
+        # Of the files as they were before they were verified: what came since is to be looked at.
         until = time.monotonic() + self._limits.refused_retry
-        while time.monotonic() < until and self._marks() == marks:
+        while time.monotonic() < until:
             await asyncio.sleep(self._limits.look_for_bundle)
+            if (self._marks(), self._shared.trust.floors_mark()) != self._looked_at:
+                return
 
-    def _marks(self) -> object:
-        return [_mark(file) for file in self._files.values()]
+    def _marks(self) -> tuple[object, object]:
+        return [mark(file) for file in self._files.values()], self._shared.trust.marks()
 
     def _enter(self, state: PipelineState, reason: Reason | None) -> None:
         if self.state != state:
@@ -324,12 +383,3 @@ class Pipeline:
 
     def _text(self, error: EdgewardError) -> str:
         return self._redactor(f"{error.where}: {error.what}" if error.where else error.what)
-
-
-def _mark(path: Path) -> object:
-    """What changes when the file does; ``None`` when there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino

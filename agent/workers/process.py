@@ -46,7 +46,11 @@ class WorkerProcess:
 
     @classmethod
     async def start(
-        cls, start: ipc.Start, *, on_log: Callable[[str], None], command: Sequence[str] = COMMAND
+        cls,
+        start: ipc.Start | ipc.Examine,
+        *,
+        on_log: Callable[[str], None],
+        command: Sequence[str] = COMMAND,
     ) -> WorkerProcess:
         """Start a worker and send it ``start``.
 
@@ -88,9 +92,18 @@ class WorkerProcess:
         return not self._exited.done()
 
     @property
+    def printed_bytes(self) -> int:
+        """How much it has printed, as far as that was read."""
+        return self._log.received
+
+    @property
     def last_lines(self) -> list[str]:
         """The last lines that it printed, oldest first."""
         return list(self._log.kept)
+
+    def send(self, message: ipc.ToWorker) -> None:
+        """Tell it something; silently nothing when it has closed its end."""
+        self._channel.send(message)
 
     async def receive(self) -> ipc.FromWorker | None:
         """The next message; ``None`` when the worker has closed its end. Safe to cancel.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
+
 from agent import config as schema
 from agent.redact import Redactor
 from runtime import ipc
@@ -9,26 +13,34 @@ from runtime.bundle.ingested import Ingested
 
 
 def start_message(
-    pipeline: schema.Pipeline, engine: schema.Engine, bundles: dict[str, Ingested], redactor: Redactor
+    pipeline: schema.Pipeline,
+    engines: Mapping[str, ipc.EngineOptions],
+    bundles: Mapping[str, Ingested],
+    variants: Mapping[str, str],
+    redactor: Redactor,
 ) -> ipc.Start:
     """The first message to a worker of ``pipeline``.
 
     Args:
         pipeline: of the configuration.
-        engine: the device's settings, which those of the pipeline and its stages override.
+        engines: how each model runs, see ``engine_options``.
         bundles: by name of the stage; the first model's under the empty name.
+        variants: of each bundle the one to run; empty: the first that fits.
         redactor: learns the passwords that go into the URLs.
 
     Raises:
         EdgewardError: ``CONFIG_VALUE`` when a password file cannot be used.
     """
     first, tiling = bundles[""], pipeline.tiling
+    chosen = {
+        stage: msgspec.structs.replace(options, variant=variants[stage]) for stage, options in engines.items()
+    }
     return ipc.Start(
         pipeline=pipeline.name,
         bundle_dir=first.folder,
         manifest_sha256=first.manifest_sha256,
         streams=tuple(_stream(stream, redactor) for stream in pipeline.stream),
-        engine=_engine(pipeline, engine, pipeline.variant, pipeline.provider),
+        engine=chosen[""],
         score_threshold=pipeline.score_threshold,
         tiling=ipc.Tiling(
             columns=tiling.columns,
@@ -40,28 +52,49 @@ def start_message(
         )
         if tiling is not None
         else None,
-        stages=tuple(_stage(stage, bundles[stage.name], pipeline, engine) for stage in pipeline.stage),
+        stages=tuple(_stage(stage, bundles[stage.name], chosen[stage.name]) for stage in pipeline.stage),
         max_batch=pipeline.max_batch,
     )
 
 
-def _engine(
-    pipeline: schema.Pipeline, engine: schema.Engine, variant: str, provider: str
-) -> ipc.EngineOptions:
-    return ipc.EngineOptions(
-        threads=pipeline.threads,
-        affinity=pipeline.affinity or engine.affinity,
-        providers=engine.providers,
-        provider=provider,
-        delegates=tuple(ipc.Delegate(path=item.path, options=item.options) for item in engine.delegate),
-        variant=variant,
-        cache_dir=engine.cache_dir,
-    )
+def engine_options(
+    pipeline: schema.Pipeline, engine: schema.Engine, profile: str
+) -> dict[str, ipc.EngineOptions]:
+    """How each model of ``pipeline`` runs, by name of the stage; the first model's under the empty name.
+
+    Args:
+        pipeline: of the configuration; the ``variant`` of an answer is what it forces.
+        engine: the device's settings, which those of the pipeline and its stages override.
+        profile: of the device.
+    """
+    asked = {"": (pipeline.variant, pipeline.provider)}
+    asked |= {stage.name: (stage.variant, stage.provider) for stage in pipeline.stage}
+    return {
+        name: ipc.EngineOptions(
+            threads=pipeline.threads,
+            affinity=pipeline.affinity or engine.affinity,
+            providers=engine.providers,
+            provider=provider,
+            delegates=tuple(ipc.Delegate(path=item.path, options=item.options) for item in engine.delegate),
+            variant=variant,
+            profile=profile,
+            cache_dir=engine.cache_dir,
+        )
+        for name, (variant, provider) in asked.items()
+    }
 
 
-def _stage(
-    stage: schema.Stage, bundle: Ingested, pipeline: schema.Pipeline, engine: schema.Engine
-) -> ipc.Stage:
+def at_a_time(pipeline: schema.Pipeline) -> dict[str, int]:
+    """How many pictures each model of ``pipeline`` may get in one inference, by name of the stage."""
+    tiling = pipeline.tiling
+    views = 1 if tiling is None else tiling.columns * tiling.rows + int(tiling.whole)
+    found = {"": min(pipeline.max_batch, len(pipeline.stream) * views)}
+    for stage in pipeline.stage:
+        found[stage.name] = min(pipeline.max_batch, stage.max_crops)
+    return found
+
+
+def _stage(stage: schema.Stage, bundle: Ingested, engine: ipc.EngineOptions) -> ipc.Stage:
     return ipc.Stage(
         name=stage.name,
         bundle_dir=bundle.folder,
@@ -72,7 +105,7 @@ def _stage(
         grow=stage.grow,
         max_crops=stage.max_crops,
         score_threshold=stage.score_threshold,
-        engine=_engine(pipeline, engine, stage.variant, stage.provider),
+        engine=engine,
     )
 
 

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.config import Config
+from agent.preflight.gate import Gate
 from agent.redact import Redactor
+from agent.trust.device import DeviceTrust
 from agent.workers.cpu_share import CpuShares
 from agent.workers.pipeline import Limits, Listener, Pipeline, Shared
 from agent.workers.process import COMMAND
 from runtime.bundle.ingested import Ingested
+from runtime.bundle.limits import Limits as BundleLimits
 
 log = logging.getLogger("pipeline")
 
@@ -24,7 +27,9 @@ PASS_S = 0.25
 class Ingest(Protocol):
     """``agent.trust.ingest.ingest``: verify a bundle and unpack it, in a child process."""
 
-    def __call__(self, bundle: Path, keys: Sequence[Path], into: Path) -> Awaitable[Ingested]:
+    def __call__(
+        self, bundle: Path, keys: Sequence[Path], into: Path, *, limits: BundleLimits, floors: Path | None
+    ) -> Awaitable[Ingested]:
         """Raises ``EdgewardError`` when the bundle is refused."""
 
 
@@ -41,19 +46,24 @@ class Supervisor:
         limits: Limits | None = None,
         command: Sequence[str] = COMMAND,
     ) -> None:
-        keys = [Path(key) for key in config.trust.release_keys]
+        trust = DeviceTrust(config)
         into = Path(config.device.state_dir) / "bundles"
 
         async def verify(bundle: Path) -> Ingested:
-            return await ingest(bundle, keys, into)
+            return await ingest(bundle, trust.keys(), into, limits=config.bundles.limits, floors=trust.floors)
 
+        limits = limits or Limits()
+        folder = Path(config.device.state_dir) / "preflight"
         shared = Shared(
             ingest=verify,
+            trust=trust,
+            gate=Gate(folder, config.preflight, refusal_stands_s=limits.refusal_stands),
             listener=listener,
             redactor=redactor,
             engine=config.engine,
+            profile=config.device.profile,
             shares=CpuShares.of_this_process(),
-            limits=limits or Limits(),
+            limits=limits,
             command=command,
         )
         self.pipelines = {item.name: Pipeline(item, shared) for item in config.pipeline}

@@ -6,7 +6,7 @@ import re
 import stat
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -20,6 +20,7 @@ from runtime.bundle.manifest import (
     Variant,
     Version,
 )
+from runtime.bundle.metrics import Metric
 from runtime.bundle.regular_file import BUNDLE, read_regular
 from runtime.bundle.strict import Mismatch, convert
 from runtime.errors import Code, EdgewardError, from_os_error
@@ -65,6 +66,7 @@ class VariantTable(_Table, frozen=True, kw_only=True, rename={"inputs": "input",
     dimensions: dict[str, Positive] = {}
     preprocess: Preprocess | None = None
     postprocess: Postprocess | None = None
+    engine_version: str = ""
 
     def variant(self) -> Variant:
         """The manifest's entry."""
@@ -78,6 +80,19 @@ class FileTable(_Table, frozen=True, kw_only=True):
     role: Literal["labels", "golden", "doc", "data"] = "data"
 
 
+class GoldenTable(_Table, frozen=True, kw_only=True):
+    """``[golden]``: the pictures from which ``pack`` makes golden frames, and how answers are compared.
+
+    ``frames``: names or patterns (``pictures/*.jpg``), relative to the folder; behind ``#`` the numbers of a
+    film's frames, from 0: ``film.mp4#0,40,80``. ``reference``: the variant that gives the answers; without it
+    the first one of float32 that the reference path can run, else the first that it can.
+    """
+
+    frames: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=1000)]
+    reference: str = ""
+    metric: Metric | None = None
+
+
 class Author(_Table, frozen=True, kw_only=True, rename={"variants": "variant", "files": "file"}):
     """The whole of ``bundle.toml``."""
 
@@ -87,6 +102,7 @@ class Author(_Table, frozen=True, kw_only=True, rename={"variants": "variant", "
     postprocess: Postprocess
     files: tuple[FileTable, ...] = ()
     budgets: Budgets = Budgets()
+    golden: GoldenTable | None = None
 
 
 def load(folder: Path) -> Author:

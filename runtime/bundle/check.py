@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from runtime.bundle import check_model
+from runtime.bundle import check_golden, check_model, features
 from runtime.bundle.check_model import Problem
 from runtime.bundle.manifest import (
     MANIFEST_NAME,
@@ -20,6 +20,7 @@ from runtime.bundle.manifest import (
     Manifest,
     check_path,
 )
+from runtime.bundle.member_name import check_case
 from runtime.bundle.strict import Mismatch, convert, parse_json
 from runtime.errors import Code, EdgewardError
 
@@ -66,16 +67,29 @@ def _check_schema(raw: Any, place: str) -> None:
         raise EdgewardError(Code.BUNDLE_UNSUPPORTED, what, where=place, remedy=_NEWER)
     if not isinstance(raw, dict):
         raise Mismatch("(top level)", "not a JSON object", "pack the bundle again")
+    # So are features: what they bring along would be unknown keys and values.
+    requires = raw.get("requires")
+    names = [name for name in requires if isinstance(name, str)] if isinstance(requires, list) else []
+    _check_features(names, place)
+
+
+def _check_features(names: Sequence[str], place: str) -> None:
+    if unknown := [name for name in names if name not in features.KNOWN]:
+        listed = ", ".join(repr(name[:80]) for name in unknown[:10])
+        what = f"the bundle needs what is not known here: {listed}"
+        raise EdgewardError(Code.BUNDLE_UNSUPPORTED, what, where=f"{place}: requires", remedy=_NEWER)
 
 
 def check_manifest(manifest: Manifest, *, where: str) -> None:
     """Refuse the first problem.
 
     Raises:
-        EdgewardError: ``BUNDLE_MANIFEST`` or ``BUNDLE_UNSUPPORTED``.
+        EdgewardError: ``BUNDLE_MANIFEST``, ``BUNDLE_NAME_*`` or ``BUNDLE_UNSUPPORTED``.
     """
     for entry in manifest.files:
         check_path(entry.path, where=where)
+    check_case((entry.path for entry in manifest.files), where=where)
+    _check_features(manifest.requires, where)
     for problem in problems(manifest):
         where_key = f"{where}: {problem.key}"
         raise EdgewardError(Code.BUNDLE_MANIFEST, problem.what, where=where_key, remedy=problem.remedy)
@@ -104,6 +118,7 @@ def problems(manifest: Manifest) -> Iterator[Problem]:
     yield from check_model.variants(manifest)
     yield from check_model.decoding(manifest)
     yield from _budgets(manifest.budgets)
+    yield from check_golden.golden(manifest)
 
 
 def _labels(manifest: Manifest) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from runtime.bundle import engine_version
 from runtime.bundle.decoders import Decoder, Plugin, Ssd, Yolov5, needs_labels, tasks
 from runtime.bundle.manifest import InputSpec, Manifest, Preprocess, TensorSpec, Variant
 
@@ -58,10 +59,19 @@ def variants(manifest: Manifest) -> Iterator[Problem]:
         for profile in variant.profiles:
             if not profile or not profile.isprintable() or len(profile) > 64:
                 yield Problem(f"{key}.profiles", "has no profile's name", "use names like 'rk3588'")
+        if variant.engine_version:
+            yield from _engine_version(variant.engine_version, key)
         yield from _tensors(variant, key)
         yield from _dimensions(variant, key)
         yield from _sizes(variant, key)
         yield from _feeds(variant, key)
+
+
+def _engine_version(wanted: str, key: str) -> Iterator[Problem]:
+    try:
+        engine_version.check(wanted)
+    except ValueError as error:
+        yield Problem(f"{key}.engine_version", str(error), "write them like '>=1.17,<2'")
 
 
 def _tensors(variant: Variant, key: str) -> Iterator[Problem]:

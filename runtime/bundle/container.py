@@ -7,23 +7,26 @@ holds at most one chunk in memory and never seeks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from io import BufferedReader
+import errno
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
+from runtime.bundle.limits import FORMAT, MAX_BYTES, Limits
 from runtime.bundle.manifest import MANIFEST_NAME, SIGNATURE_NAME
+from runtime.bundle.regular_file import Unchanged
 from runtime.bundle.ustar import BLOCK, Member, decode_header, encode_header, padded
-from runtime.errors import Code, EdgewardError, from_os_error
+from runtime.errors import Code, EdgewardError, ExitStatus
 
-CHUNK = 1 << 20
+CHUNK = 1 << 17
 END = bytes(2 * BLOCK)
-MAX_MEMBERS = 1002
-MAX_BYTES = 8 << 30
 MAX_SIGNATURE = 1 << 20
 MAX_MANIFEST = 4 << 20
 # What an author's files may need in an archive with their headers: the rest is for what stands before them.
 MAX_FILES_BYTES = MAX_BYTES - MAX_SIGNATURE - MAX_MANIFEST - 4 * BLOCK
 _CUT_SHORT = "copy the bundle again: it was cut short"
+_GET_AGAIN = "get the bundle again"
 _OTHER_FORMATS = {
     b"\x1f\x8b": "a gzip file",
     b"PK\x03\x04": "a zip file",
@@ -34,6 +37,10 @@ _OTHER_FORMATS = {
     b"hsqs": "a SquashFS image",
     b"\x7fELF": "a program",
 }
+
+
+def _told(count: int) -> str:
+    return f"{count >> 30} GiB" if count % (1 << 30) == 0 else f"{count} bytes"
 
 
 class Output(Protocol):
@@ -54,13 +61,13 @@ class Writer:
         """Append one file.
 
         Raises:
-            EdgewardError: ``BUNDLE_FORMAT`` when the archive grows over what a ``Reader`` takes.
+            EdgewardError: ``BUNDLE_TOO_LARGE`` when the archive grows over what a ``Reader`` takes.
             ValueError: the name does not fit, or ``chunks`` are not ``size`` bytes together.
         """
         end = self._offset + BLOCK + size
         if end > MAX_BYTES:
-            what, remedy = f"the bundle would have more than {MAX_BYTES >> 30} GiB", "use a smaller model"
-            raise EdgewardError(Code.BUNDLE_FORMAT, what, where=name, remedy=remedy)
+            what, remedy = f"the bundle would have more than {_told(MAX_BYTES)}", "use a smaller model"
+            raise EdgewardError(Code.BUNDLE_TOO_LARGE, what, where=name, remedy=remedy)
         self._offset = padded(end)
         self._stream.write(encode_header(name, size))
         written = 0
@@ -78,88 +85,147 @@ class Writer:
         self._stream.write(END)
 
 
+class Readable(Protocol):
+    """Where a ``Reader`` reads from: a file, a pipe, a socket's file. It need not seek."""
+
+    def read(self, count: int, /) -> bytes | None:
+        """At least one and at most ``count`` bytes; none at the end."""
+
+
 class Reader:
     """Reads members one after the other: ``member``, then all of its ``chunks``, then the next.
 
     Args:
-        stream: at the archive's first byte; its ``read`` gives all that was asked for, or the rest.
-        size: how many bytes the archive has.
+        stream: at the archive's first byte.
         where: the name of the bundle, for errors.
+        size: how many bytes the archive has; ``None`` when nobody knows before it ends.
+        limits: how large it may be.
     """
 
-    def __init__(self, stream: BufferedReader, *, size: int, where: str) -> None:
+    def __init__(
+        self, stream: Readable, *, where: str, size: int | None = None, limits: Limits = FORMAT
+    ) -> None:
         self.where = where
         self.size = size
+        self.limits = limits
         self.offset = 0
         self._stream = stream
+        self._watch = Unchanged(stream)
         self._members = 0
         self._open: Member | None = None
 
-    def _refuse(self, what: str, remedy: str) -> EdgewardError:
-        return EdgewardError(Code.BUNDLE_FORMAT, what, where=self.where, remedy=remedy)
+    def _refuse(self, code: Code, what: str, remedy: str) -> EdgewardError:
+        return EdgewardError(code, what, where=self.where, remedy=remedy)
 
-    def _read(self, count: int) -> bytes:
+    @contextmanager
+    def naming_changes(self) -> Iterator[None]:
+        """Whatever is refused in the block of a file that changed meanwhile is refused for that.
+
+        Raises:
+            EdgewardError: ``BUNDLE_CHANGED``, or the block's own.
+        """
+        try:
+            yield
+        except EdgewardError as error:
+            refused = error.code.exit_status is ExitStatus.BUNDLE_REFUSED
+            if refused and (change := self._watch.change()):
+                raise self._changed(change) from error
+            raise
+
+    def _changed(self, change: str) -> EdgewardError:
+        what = f"the bundle changed while it was read: {change}"
+        return self._refuse(Code.BUNDLE_CHANGED, what, "wait until it is written, then try again")
+
+    def _some(self, count: int) -> bytes:
         try:
             data = self._stream.read(count)
+            if data is None:
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         except OSError as error:
-            raise from_os_error(error, where=self.where, fallback=Code.BUNDLE_UNREADABLE) from error
+            raise self._broken(error) from error
+        self.offset += len(data)
+        return data
+
+    def _fill(self, count: int) -> bytes:
+        """The next ``count`` bytes, or the fewer that are left."""
+        data = self._some(count) if count else b""
+        if len(data) == count or not data:
+            return data
+        parts = [data]
+        count -= len(data)
+        while count and (data := self._some(count)):
+            parts.append(data)
+            count -= len(data)
+        return b"".join(parts)
+
+    def _broken(self, error: OSError) -> EdgewardError:
+        reason = (error.strerror or str(error)).lower()
+        what = f"reading it failed after {self.offset} bytes: {reason}"
+        return self._refuse(Code.BUNDLE_READ_ERROR, what, "check the stick, disk or link that it comes from")
+
+    def _read(self, count: int) -> bytes:
+        data = self._fill(count)
         if len(data) != count:
-            raise self._refuse(f"the bundle ends early, after {self.offset + len(data)} bytes", _CUT_SHORT)
-        self.offset += count
+            what = f"the bundle ends early, after {self.offset} bytes"
+            raise self._refuse(Code.BUNDLE_TRUNCATED, what, _CUT_SHORT)
         return data
 
     def member(self) -> Member | None:
         """The next file; ``None`` once the end was reached and nothing lies behind it.
 
         Raises:
-            EdgewardError: ``BUNDLE_FORMAT`` or ``BUNDLE_UNREADABLE``.
+            EdgewardError: ``BUNDLE_*``: as ``decode_header``, and ``BUNDLE_FORMAT``,
+                ``BUNDLE_OTHER_FORMAT``, ``BUNDLE_TRUNCATED``, ``BUNDLE_TRAILING``, ``BUNDLE_TOO_LARGE``,
+                ``BUNDLE_TOO_MANY_FILES``, ``BUNDLE_READ_ERROR``, ``BUNDLE_CHANGED``.
         """
         if self._open is not None:
             raise RuntimeError(f"{self._open.name} was not read to its end")
-        if self.offset == 0:
-            self._check_start()
-        block = self._read(BLOCK)
-        if not any(block):
+        block = self._read(BLOCK) if self.offset else self._first_block()
+        if block == bytes(BLOCK):
             self._check_end()
             return None
-        member = decode_header(block, where=self.where)
+        member = decode_header(block, where=self.where, path_limit=self.limits.path)
         self._members += 1
-        if self._members > MAX_MEMBERS:
-            raise self._refuse(f"more than {MAX_MEMBERS} files", "put fewer files into the bundle")
-        if self.offset + member.size > MAX_BYTES:
-            raise self._refuse(f"more than {MAX_BYTES >> 30} GiB", "use a smaller model")
+        self._check_count(self._members)
+        self._check_total(
+            self.offset + member.size, f"{member.name!r} with {member.size} bytes and all before"
+        )
         self._open = member
         return member
 
-    def _check_start(self) -> None:
+    def _first_block(self) -> bytes:
         """Say what was given instead of a bundle, before the first header is called broken."""
-        if self.size == 0:
-            raise self._refuse("the file is empty", "copy or pack the bundle again")
-        start = self._peek()
+        start = self._fill(BLOCK)
+        if not start:
+            raise self._refuse(Code.BUNDLE_TRUNCATED, "the file is empty", "copy or pack the bundle again")
         for magic, kind in _OTHER_FORMATS.items():
             if start.startswith(magic):
-                raise self._refuse(f"this is {kind}, not a bundle", "give the .ewb file itself")
-        cut = len(start) < BLOCK and start.startswith((SIGNATURE_NAME.encode(), MANIFEST_NAME.encode()))
-        if start[257:262] != b"ustar" and not cut:
-            raise self._refuse("this is not a bundle", "give a file that 'edgeward bundle pack' made")
-
-    def _peek(self) -> bytes:
-        try:
-            return self._stream.peek(BLOCK)[:BLOCK]
-        except OSError as error:
-            raise from_os_error(error, where=self.where, fallback=Code.BUNDLE_UNREADABLE) from error
+                what = f"this is {kind}, not a bundle"
+                raise self._refuse(Code.BUNDLE_OTHER_FORMAT, what, "give the .ewb file itself")
+        names = (SIGNATURE_NAME.encode(), MANIFEST_NAME.encode())
+        begun = any(start[: len(name)] == name[: len(start)] for name in names)
+        if len(start) < BLOCK and begun:
+            what = f"the bundle ends early, after {len(start)} bytes"
+            raise self._refuse(Code.BUNDLE_TRUNCATED, what, _CUT_SHORT)
+        if start[257:262] != b"ustar":
+            remedy = "give a file that 'edgeward bundle pack' made"
+            raise self._refuse(Code.BUNDLE_FORMAT, "this is not a bundle", remedy)
+        return start
 
     def _check_end(self) -> None:
-        if any(self._read(BLOCK)):
-            raise self._refuse("the archive's end mark is damaged", "get the bundle again")
-        if self.offset != self.size or self._stream.read(1):
-            raise self._refuse("there is data behind the archive's end", "get the bundle again")
+        if self._read(BLOCK) != bytes(BLOCK):
+            raise self._refuse(Code.BUNDLE_FORMAT, "the archive's end mark is damaged", _GET_AGAIN)
+        if self._fill(1):
+            what = "there is data behind the archive's end"
+            raise self._refuse(Code.BUNDLE_TRAILING, what, _GET_AGAIN)
+        if change := self._watch.change():
+            raise self._changed(change)
 
     def chunks(self) -> Iterator[bytes]:
         """The current member's data, checked to be padded with zero bytes.
 
         Raises:
-            EdgewardError: ``BUNDLE_FORMAT`` or ``BUNDLE_UNREADABLE``.
+            EdgewardError: ``BUNDLE_TRUNCATED``, ``BUNDLE_READ_ERROR``; ``BUNDLE_FORMAT`` for the padding.
         """
         member = self._open
         if member is None:
@@ -169,51 +235,71 @@ class Reader:
             data = self._read(min(CHUNK, left))
             left -= len(data)
             yield data
-        if any(self._read(padded(member.size) - member.size)):
-            raise self._refuse(f"the padding behind {member.name!r} is not zero", "get the bundle again")
+        padding = padded(member.size) - member.size
+        if self._read(padding) != bytes(padding):
+            what = f"the padding behind {member.name!r} is not zero"
+            raise self._refuse(Code.BUNDLE_FORMAT, what, _GET_AGAIN)
         self._open = None
+
+    def skip(self) -> None:
+        """Read the current member's data and forget it.
+
+        Raises:
+            EdgewardError: as ``chunks``.
+        """
+        for _ in self.chunks():
+            pass
 
     def small_member(self, name: str, limit: int) -> bytes:
         """The whole next member, which must have that name and at most ``limit`` bytes.
 
         Raises:
-            EdgewardError: ``BUNDLE_FORMAT``, ``BUNDLE_UNREADABLE``; ``BUNDLE_SIGNATURE`` when the
-                manifest comes where the signature belongs.
+            EdgewardError: as ``member`` and ``rest_of``; ``BUNDLE_UNSIGNED`` when the manifest comes first
+                and no signature behind it; ``BUNDLE_ORDER`` or ``BUNDLE_MISSING_FILE`` for another file.
         """
         member = self.member()
         if member is None:
-            raise self._refuse(f"{name} is missing", "pack the bundle again")
-        if member.name != name:
-            if name == SIGNATURE_NAME and member.name == MANIFEST_NAME:
-                raise EdgewardError(
-                    Code.BUNDLE_SIGNATURE,
-                    "the bundle is not signed",
-                    where=self.where,
-                    remedy="sign it with 'edgeward bundle sign'",
-                )
-            raise self._refuse(f"{member.name!r} comes where {name} belongs", "pack the bundle again")
-        return self.rest_of(member, limit)
+            raise self._refuse(Code.BUNDLE_MISSING_FILE, f"{name} is missing", "pack the bundle again")
+        if member.name == name:
+            return self.rest_of(member, limit)
+        if name == SIGNATURE_NAME and member.name == MANIFEST_NAME:
+            self.rest_of(member, MAX_MANIFEST)
+            behind = self.member()
+            if behind is None or behind.name != SIGNATURE_NAME:
+                remedy = "sign it with 'edgeward bundle sign'"
+                raise self._refuse(Code.BUNDLE_UNSIGNED, "the bundle is not signed", remedy)
+        what = f"{member.name!r} comes where {name} belongs"
+        raise self._refuse(Code.BUNDLE_ORDER, what, "pack the bundle again")
 
     def rest_of(self, member: Member, limit: int) -> bytes:
         """All bytes of ``member``, which was just returned, when they are at most ``limit``.
 
         Raises:
-            EdgewardError: ``BUNDLE_FORMAT`` or ``BUNDLE_UNREADABLE``.
+            EdgewardError: as ``chunks``; ``BUNDLE_TOO_LARGE``.
         """
         if member.size > limit:
             what = f"{member.name} has {member.size} bytes, over {limit}"
-            raise self._refuse(what, "pack the bundle again")
+            raise self._refuse(Code.BUNDLE_TOO_LARGE, what, "pack the bundle again")
         return b"".join(self.chunks())
 
-    def expect_files(self, sizes: Iterable[int]) -> None:
-        """Compare the archive's size with what files of these sizes, and no more, would need from here.
+    def expected_size(self, sizes: Sequence[int]) -> int:
+        """What the archive must have in bytes when from here on files of these sizes come, and the end.
 
         Raises:
-            EdgewardError: ``BUNDLE_FORMAT`` when the bundle was cut short or has data at its end.
+            EdgewardError: ``BUNDLE_TOO_LARGE`` or ``BUNDLE_TOO_MANY_FILES`` when that is over the limits.
         """
-        expected = self.offset + sum(BLOCK + padded(size) for size in sizes) + len(END)
-        if self.size < expected:
-            raise self._refuse(f"the bundle has {self.size} bytes instead of {expected}", _CUT_SHORT)
-        if self.size > expected:
-            more = self.size - expected
-            raise self._refuse(f"there are {more} bytes more than the manifest lists", "get the bundle again")
+        self._check_count(self._members + len(sizes))
+        size = self.offset + sum(BLOCK + padded(size) for size in sizes)
+        # Padding behind the last file does not count.
+        self._check_total(size - BLOCK + 1, "the bundle's files")
+        return size + len(END)
+
+    def _check_count(self, members: int) -> None:
+        if members > self.limits.members:
+            what = f"more than {self.limits.members} files"
+            raise self._refuse(Code.BUNDLE_TOO_MANY_FILES, what, "put fewer files into the bundle")
+
+    def _check_total(self, size: int, what: str) -> None:
+        if size > self.limits.total:
+            what = f"{what} need more than {_told(self.limits.total)}"
+            raise self._refuse(Code.BUNDLE_TOO_LARGE, what, "use a smaller model")

@@ -40,7 +40,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the ingest child prints: one of the two."""
+    """What the ingest child prints: one of the two, and what its kernel could not take away from it."""
 
     ok: Ingested | None = None
     error: Refusal | None = None
+    lacks: tuple[str, ...] = ()

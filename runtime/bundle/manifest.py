@@ -6,17 +6,19 @@ manifest either means to this version what its author meant, or is refused.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 import msgspec
 
 from runtime.bundle.decoders import Positive, Postprocess, Task
+from runtime.bundle.member_name import check_name
+from runtime.bundle.metrics import Metric
 from runtime.errors import Code, EdgewardError
 
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "model.sig"
 SCHEMA = 1
+MAX_GOLDEN_FRAMES = 1000
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
 Version = Annotated[
@@ -107,6 +109,7 @@ class Variant(_Strict, frozen=True, kw_only=True):
     ``weights``: a second file where the engine's format has two (OpenVINO's ``.bin``, ncnn's ``.bin``).
     ``dimensions`` gives each symbolic dimension its size. A symbolic first dimension that is not in it is
     the batch, which the device chooses. ``preprocess`` and ``postprocess`` stand in for the manifest's.
+    ``engine_version``: the versions of the engine that may run it, ``>=1.17,<2``; empty: any.
     """
 
     id: Name
@@ -121,6 +124,23 @@ class Variant(_Strict, frozen=True, kw_only=True):
     dimensions: dict[str, Positive] = {}
     preprocess: Preprocess | None = None
     postprocess: Postprocess | None = None
+    engine_version: str = ""
+
+
+class Golden(_Strict, frozen=True, kw_only=True):
+    """What the model must answer on every device, to a few frames that travel with it.
+
+    ``frames``: ``.y4m`` files of the bundle, one for each size of picture, with the frames as I420, so that
+    each board sees the same planes. ``results``: a ``.json`` file with what the author's reference path gave
+    for each frame, in the order of the files (``runtime.golden.results``). ``count``: frames in all.
+    ``reference``: id of the variant that gave them.
+    """
+
+    frames: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=100)]
+    results: str
+    count: Annotated[int, msgspec.Meta(ge=1, le=MAX_GOLDEN_FRAMES)]
+    reference: Name
+    metric: Metric
 
 
 class Budgets(_Strict, frozen=True, kw_only=True):
@@ -148,6 +168,8 @@ class Manifest(_Strict, frozen=True, kw_only=True):
     description: str = ""
     license: str = ""
     budgets: Budgets = Budgets()
+    golden: Golden | None = None
+    requires: tuple[str, ...] = ()
 
     def file(self, path: str) -> FileEntry:
         """The entry of ``path``; raises ``KeyError`` when the manifest has none."""
@@ -157,19 +179,13 @@ class Manifest(_Strict, frozen=True, kw_only=True):
         raise KeyError(path)
 
 
-_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*\Z")
-
-
 def check_path(path: str, *, where: str) -> None:
-    """Refuse a name that is not a plain relative ASCII path of at most 255 bytes.
+    """Refuse a name that is not a plain relative ASCII path of at most 255 letters.
 
     Raises:
-        EdgewardError: ``BUNDLE_MANIFEST``, naming the path.
+        EdgewardError: ``BUNDLE_NAME_*``; ``BUNDLE_MANIFEST`` for the names of what stands before the files.
     """
-    if len(path) > 255 or not _PATH.match(path) or path in {MANIFEST_NAME, SIGNATURE_NAME}:
-        raise EdgewardError(
-            Code.BUNDLE_MANIFEST,
-            f"the file name {path!r} is not allowed",
-            where=where,
-            remedy="use letters, digits, '.', '_', '+', '-' and '/' and no leading dot or dash",
-        )
+    check_name(path, where=where)
+    if path in {MANIFEST_NAME, SIGNATURE_NAME}:
+        what = f"the file name {path!r} is not allowed: the bundle itself uses it"
+        raise EdgewardError(Code.BUNDLE_MANIFEST, what, where=where, remedy="name the file otherwise")

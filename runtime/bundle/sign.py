@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from runtime.bundle import signature
-from runtime.bundle.archive import open_archive, read_files, resources
+from runtime.bundle.archive import check_size, open_archive, read_files, resources
 from runtime.bundle.check import parse_manifest
 from runtime.bundle.container import MAX_MANIFEST, MAX_SIGNATURE, Reader, Writer
 from runtime.bundle.keys import fingerprint
@@ -64,17 +63,18 @@ def read_front(reader: Reader) -> Front:
         raise EdgewardError(Code.BUNDLE_FORMAT, what, where=reader.where, remedy=remedy)
     data = reader.rest_of(member, MAX_MANIFEST)
     manifest = parse_manifest(data, where=reader.where)
-    reader.expect_files(entry.size for entry in manifest.files)
+    check_size(reader, manifest)
     return Front(sig, data, manifest)
 
 
-def sign_bundle(path: Path, key: ec.EllipticCurvePrivateKey, *, out: Path | None = None) -> SignedBundle:
+def sign_bundle(path: Path, key: signature.SigningKey, *, out: Path | None = None) -> SignedBundle:
     """Sign ``path`` in place, or into ``out``; every file is checked against the manifest on the way.
 
     The file changes at once and as a whole (a rename), or not at all.
 
     Raises:
-        EdgewardError: ``BUNDLE_*`` when the bundle is not sound, ``SYSTEM_*`` when writing fails.
+        EdgewardError: ``BUNDLE_*`` when the bundle is not sound, ``SYSTEM_*`` when writing fails,
+            ``TOKEN_*`` when the token refuses.
     """
     with open_archive(path) as reader:
         front = read_front(reader)

@@ -1,7 +1,8 @@
 """Private staging beside the place where a bundle will lie, and the rename that makes it real.
 
 One process at a time stages into a folder: it holds a lock on it, so whatever else is found in staging
-belongs to a process that was killed, and is swept away. Imports no crypto library.
+belongs to a process that was killed, and is swept away. Files are made below the descriptor of the
+staging folder, step by step and through no link. Imports no crypto library.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import errno
 import fcntl
 import os
 import shutil
-import tempfile
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from runtime.bundle.regular_file import is_folder
+from runtime.bundle.regular_file import FOLDER, folder_below, is_folder, split
 from runtime.errors import Code, EdgewardError, from_os_error
 
 PREFIX = ".edgeward-staging-"
@@ -62,6 +63,18 @@ def folders_for(folder: Path, *, mode: int = 0o777) -> Iterator[None]:
         raise
 
 
+def make_store(into: Path) -> None:
+    """Make the folder of bundles when it is missing.
+
+    Raises:
+        EdgewardError: ``SYSTEM_PERMISSION``, ``SYSTEM_DISK_FULL`` or ``SYSTEM_IO``.
+    """
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _io(error, into) from error
+
+
 @contextmanager
 def locked(into: Path, *, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
     """Hold ``into``, which is made when it is missing, for this process alone; sweep what lies there.
@@ -70,8 +83,8 @@ def locked(into: Path, *, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
         EdgewardError: ``SYSTEM_BUSY`` when another process holds it for longer than ``wait_s``;
             ``SYSTEM_PERMISSION``, ``SYSTEM_DISK_FULL`` or ``SYSTEM_IO``.
     """
+    make_store(into)
     try:
-        into.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(into, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise _io(error, into) from error
@@ -121,12 +134,39 @@ def _remove_staging(into: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-class Staging:
-    """A private folder that takes files (an ``archive.Sink``) and is then moved to its place."""
+def _check_space(descriptor: int, into: Path, needed: int) -> None:
+    """Say that a bundle does not fit before the flash is worn by writing as much of it as does."""
+    room = os.fstatvfs(descriptor)
+    free = room.f_bavail * room.f_frsize
+    if needed > free:
+        what = f"{needed >> 10} KiB are needed, {free >> 10} KiB are free"
+        remedy = "free some space and try again"
+        raise EdgewardError(Code.SYSTEM_DISK_FULL, what, where=str(into), remedy=remedy)
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._folders = {folder}
+
+class Staging:
+    """A private folder that takes files (an ``archive.Sink``) and is then moved to its place.
+
+    Args:
+        into: the folder in which it lies.
+        parent: a descriptor of ``into``.
+        name: its name there.
+    """
+
+    def __init__(self, into: Path, parent: int, name: str) -> None:
+        self.folder = into / name
+        self._parent = parent
+        self._name = name
+        self._descriptor = os.open(name, FOLDER, dir_fd=parent)
+        self._folders = {""}
+        status = os.fstat(self._descriptor)
+        if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+            self.close()
+            raise PermissionError(errno.EACCES, "the staging folder is not private", str(self.folder))
+
+    def close(self) -> None:
+        """Close the folder's descriptor."""
+        os.close(self._descriptor)
 
     def put(self, name: str, chunks: Iterable[bytes]) -> None:
         """Write one file and sync it. ``name`` has been checked: it is plain and relative.
@@ -134,28 +174,34 @@ class Staging:
         Raises:
             EdgewardError: ``SYSTEM_DISK_FULL``, ``SYSTEM_PERMISSION`` or ``SYSTEM_IO``.
         """
-        path = self.folder / name
+        above, last = split(name)
         try:
-            self._make_parents(path.parent)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-            with os.fdopen(descriptor, "wb", buffering=0) as stream:
+            self._make(above)
+            with folder_below(self._descriptor, above) as parent:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                descriptor = os.open(last, flags, 0o644, dir_fd=parent)
+            try:
                 for chunk in chunks:
-                    write_all(stream.fileno(), chunk)
-                os.fsync(descriptor)
+                    write_all(descriptor, chunk)
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
         except OSError as error:
-            raise _io(error, path) from error
+            raise _io(error, self.folder / name) from error
 
-    def _make_parents(self, folder: Path) -> None:
-        if folder not in self._folders:
-            self._make_parents(folder.parent)
-            folder.mkdir(mode=0o755)
-            self._folders.add(folder)
+    def _make(self, name: str) -> None:
+        if name not in self._folders:
+            above, last = split(name)
+            self._make(above)
+            with folder_below(self._descriptor, above) as parent:
+                os.mkdir(last, 0o755, dir_fd=parent)
+            self._folders.add(name)
 
     def publish(self, target: Path, *, replace: bool = True) -> None:
         """Move the whole folder to ``target``.
 
         Args:
-            target: its place.
+            target: its place, in the folder in which staging lies.
             replace: whether what lies there is replaced, whatever it is; an empty folder always is.
 
         Raises:
@@ -163,13 +209,14 @@ class Staging:
                 ``SYSTEM_PERMISSION``, ``SYSTEM_DISK_FULL`` or ``SYSTEM_IO``.
         """
         try:
-            for folder in self._folders:
-                sync_folder(folder)
-            self.folder.chmod(0o755)
-            if replace and (target.is_symlink() or target.exists()):
-                _set_aside(target)
-            self.folder.rename(target)
-            sync_folder(target.parent)
+            for name in self._folders:
+                with folder_below(self._descriptor, name) as folder:
+                    os.fsync(folder)
+            os.fchmod(self._descriptor, 0o755)
+            if replace and os.path.lexists(target):
+                _set_aside(target, self._parent)
+            os.rename(self._name, target.name, src_dir_fd=self._parent, dst_dir_fd=self._parent)
+            os.fsync(self._parent)
         except OSError as error:
             if not replace and error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
                 raise taken(target) from error
@@ -189,28 +236,48 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _set_aside(target: Path) -> None:
+def _set_aside(target: Path, parent: int) -> None:
     """Into a staging name: swept away at once, or by the next who comes, should power fail here."""
-    aside = Path(tempfile.mkdtemp(prefix=PREFIX, dir=target.parent))
-    if is_folder(target):
-        # It may have lost the rights that it takes to move and to empty it.
-        with suppress(PermissionError):
-            target.chmod(0o700)
-    target.rename(aside / "old")
+    if not is_folder(target):
+        target.unlink()
+        return
+    # It may have lost the rights that it takes to move and to empty it.
+    with suppress(PermissionError):
+        target.chmod(0o700)
+    os.rename(target.name, _new_name(), src_dir_fd=parent, dst_dir_fd=parent)
+
+
+def _new_name() -> str:
+    return PREFIX + os.urandom(8).hex()
 
 
 @contextmanager
-def fresh(into: Path) -> Iterator[Staging]:
+def fresh(into: Path, *, needed: int = 0) -> Iterator[Staging]:
     """A new staging folder in ``into``; whatever staging holds at the end is removed. Call it locked.
+
+    Args:
+        into: the folder of bundles.
+        needed: bytes that will be written.
 
     Raises:
         EdgewardError: ``SYSTEM_PERMISSION``, ``SYSTEM_DISK_FULL`` or ``SYSTEM_IO``.
     """
     try:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=into))
+        parent = os.open(into, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise _io(error, into) from error
     try:
-        yield Staging(folder)
+        _check_space(parent, into, needed)
+        try:
+            name = _new_name()
+            os.mkdir(name, 0o700, dir_fd=parent)
+            staged = Staging(into, parent, name)
+        except OSError as error:
+            raise _io(error, into) from error
+        try:
+            yield staged
+        finally:
+            staged.close()
     finally:
+        os.close(parent)
         _remove_staging(into)

@@ -26,18 +26,22 @@ class Mismatch(Exception):  # noqa: N818 - it becomes an EdgewardError with the 
         super().__init__(f"{key}: {what}; {remedy}")
 
 
+class DoubledKeyError(ValueError):
+    """A key stands twice in one JSON object: two readers may see two things in it."""
+
+
 def parse_json(data: bytes) -> Any:
     """JSON without its loopholes: no key twice in one object, no NaN, no Infinity, no half characters.
 
     Raises:
-        ValueError: with a text that says what is wrong.
+        ValueError: with a text that says what is wrong; ``DoubledKeyError`` for a key that stands twice.
     """
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in items:
             if key in found:
-                raise ValueError(f"the key {_short(key)} stands twice")
+                raise DoubledKeyError(f"the key {_short(key)} stands twice")
             found[key] = value
         return found
 

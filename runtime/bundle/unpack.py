@@ -31,8 +31,9 @@ def unpack(path: Path, keys: Sequence[Path], out: Path) -> Verified:
         archive.open_archive(path) as reader,
         staging.folders_for(parent),
         staging.locked(parent, wait_s=10.0),
-        staging.fresh(parent) as staged,
     ):
-        verified = archive.verify(reader, trusted, staged)
-        staged.publish(target, replace=False)
-        return verified
+        front = archive.verify_front(reader, trusted)
+        with staging.fresh(parent, needed=front.stored_bytes) as staged:
+            archive.verify_rest(reader, front, staged)
+            staged.publish(target, replace=False)
+        return front.verified

@@ -1,7 +1,8 @@
 """The header block of a ustar member, in the one form that edgeward writes and reads.
 
 A header has exactly one valid form for a name and a size, so reading is: take name and size out, build
-the header again, and refuse the block when a single byte differs. That covers every byte of it.
+the header again, and refuse the block when a single byte differs. That covers every byte of it. What is
+looked at before only finds the best name for what is wrong.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from runtime.bundle.limits import MAX_PATH
+from runtime.bundle.member_name import check_name
 from runtime.errors import Code, EdgewardError
 
 BLOCK = 512
@@ -34,17 +37,20 @@ _FIELDS = (
 )
 _SIZE = re.compile(rb"[0-7]{11}\x00")
 _KINDS = {
-    b"1": "a hard link",
-    b"2": "a symbolic link",
-    b"3": "a character device",
-    b"4": "a block device",
-    b"5": "a folder",
-    b"6": "a FIFO",
-    b"x": "a PAX header",
-    b"g": "a global PAX header",
-    b"L": "a GNU long name",
-    b"K": "a GNU long link",
-    b"S": "a GNU sparse file",
+    b"1": (Code.BUNDLE_MEMBER_HARDLINK, "a hard link"),
+    b"2": (Code.BUNDLE_MEMBER_SYMLINK, "a symbolic link"),
+    b"3": (Code.BUNDLE_MEMBER_DEVICE, "a character device"),
+    b"4": (Code.BUNDLE_MEMBER_DEVICE, "a block device"),
+    b"5": (Code.BUNDLE_MEMBER_FOLDER, "a folder"),
+    b"6": (Code.BUNDLE_MEMBER_FIFO, "a FIFO"),
+    b"x": (Code.BUNDLE_PAX_HEADER, "a PAX header"),
+    b"g": (Code.BUNDLE_PAX_HEADER, "a global PAX header"),
+    b"L": (Code.BUNDLE_GNU_HEADER, "a GNU long name"),
+    b"K": (Code.BUNDLE_GNU_HEADER, "a GNU long link"),
+    b"D": (Code.BUNDLE_GNU_HEADER, "a GNU folder listing"),
+    b"M": (Code.BUNDLE_GNU_HEADER, "the rest of a file from another GNU volume"),
+    b"V": (Code.BUNDLE_GNU_HEADER, "a GNU volume name"),
+    b"S": (Code.BUNDLE_MEMBER_SPARSE, "a GNU sparse file"),
 }
 
 
@@ -89,37 +95,55 @@ def encode_header(name: str, size: int) -> bytes:
     return head + b"%06o\0 " % checksum + tail
 
 
-def _text(block: bytes, start: int, end: int) -> str:
-    return block[start:end].split(b"\0", 1)[0].decode("ascii")
-
-
-def decode_header(block: bytes, *, where: str) -> Member:
+def decode_header(block: bytes, *, where: str, path_limit: int = MAX_PATH) -> Member:
     """Name and size of a header block that is, byte for byte, what ``encode_header`` makes of them.
 
+    Args:
+        block: 512 bytes.
+        where: the bundle's name, for errors.
+        path_limit: letters that a name may have.
+
     Raises:
-        EdgewardError: ``BUNDLE_FORMAT``, naming the first field that is wrong.
+        EdgewardError: ``BUNDLE_MEMBER_*``, ``BUNDLE_PAX_HEADER`` or ``BUNDLE_GNU_HEADER`` for what is no
+            plain file, ``BUNDLE_NAME_*``, ``BUNDLE_SIZE_FIELD``, ``BUNDLE_MODE``; else ``BUNDLE_FORMAT``,
+            naming the first field that is wrong.
     """
 
-    def refuse(what: str) -> EdgewardError:
+    def refuse(code: Code, what: str) -> EdgewardError:
         remedy = "the bundle is damaged, or was not made by 'edgeward bundle pack': get it again"
-        return EdgewardError(Code.BUNDLE_FORMAT, what, where=where, remedy=remedy)
+        return EdgewardError(code, what, where=where, remedy=remedy)
 
-    if block[257:263] != b"ustar\0":
-        raise refuse("an archive header has no ustar mark")
+    if block[257:262] != b"ustar":
+        raise refuse(Code.BUNDLE_FORMAT, "an archive header has no ustar mark")
+    if not _sum_is_right(block):
+        raise refuse(Code.BUNDLE_FORMAT, "an archive header is damaged: its checksum is wrong")
     kind = block[156:157]
     if kind != b"0":
-        raise refuse(f"an archive header is {_KINDS.get(kind, f'of the unknown type {kind!r}')}, not a file")
+        code, named = _KINDS.get(kind, (Code.BUNDLE_FORMAT, f"of the unknown type {kind!r}"))
+        raise refuse(code, f"an archive header is {named}, not a file")
     if not _SIZE.fullmatch(block[124:136]):
-        raise refuse("an archive header has a size that is not octal")
+        raise refuse(Code.BUNDLE_SIZE_FIELD, "an archive header has a size that is not eleven octal digits")
+    if block[257:265] == b"ustar  \0":
+        raise refuse(Code.BUNDLE_GNU_HEADER, "an archive header is in GNU tar's own format")
+    prefix, rest = (block[start:end].split(b"\0", 1)[0] for start, end in ((345, 500), (0, 100)))
+    name = (prefix + b"/" + rest if prefix else rest).decode("utf-8", "surrogateescape")
+    check_name(name, where=where, limit=path_limit)
+    member = Member(name, int(block[124:135], 8))
     try:
-        prefix, rest = _text(block, 345, 500), _text(block, 0, 100)
-        member = Member(f"{prefix}/{rest}" if prefix else rest, int(block[124:135], 8))
         expected = encode_header(*member)
     except ValueError as error:
-        raise refuse("an archive header has a file name that is not allowed") from error
+        raise refuse(Code.BUNDLE_FORMAT, f"the archive header of {name!r} is split wrongly") from error
     if block != expected:
-        wrong = [name for name, start, end in _FIELDS if block[start:end] != expected[start:end]]
-        # A byte that was changed anywhere shows in the checksum too; the other field says more.
-        named = next((name for name in wrong if name != "checksum"), "checksum")
-        raise refuse(f"the archive header of {member.name!r} has a wrong {named}")
+        wrong = [field for field, start, end in _FIELDS if block[start:end] != expected[start:end]]
+        code = Code.BUNDLE_MODE if "mode" in wrong else Code.BUNDLE_FORMAT
+        # The sum was right for these bytes: the checksum itself is wrong only where nothing else is.
+        named = next((field for field in wrong if field != "checksum"), "checksum")
+        raise refuse(code, f"the archive header of {name!r} has a wrong {named}")
     return member
+
+
+def _sum_is_right(block: bytes) -> bool:
+    """Whether the checksum, in whatever notation, is the header's: if not, it was damaged on its way."""
+    digits = block[148:156].strip(b" \0")
+    found = sum(block) - sum(block[148:156]) + 8 * ord(" ")
+    return re.fullmatch(rb"[0-7]{1,7}", digits) is not None and int(digits, 8) == found

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle import plugins
+from runtime.bundle import engine_version, plugins
 from runtime.bundle.manifest import Manifest, Quantisation, Variant
 from runtime.errors import Code, EdgewardError
 from runtime.ipc import EngineOptions
@@ -124,10 +124,21 @@ def backend(name: str) -> Backend | None:
     return found
 
 
-def missing(variant: Variant) -> str:
-    """Why this host cannot run ``variant``; empty when it can."""
+def missing(variant: Variant, profile: str = "") -> str:
+    """Why this host, of that profile, cannot run ``variant``; empty when it can."""
+    return _other_board(variant, profile) or _other_engine(variant)
+
+
+def _other_board(variant: Variant, profile: str) -> str:
     if variant.arch and platform.machine() not in variant.arch:
         return f"is for {', '.join(variant.arch)}, this is {platform.machine()}"
+    if variant.profiles and profile not in variant.profiles:
+        there = f"this is {profile!r}" if profile else "this device names none"
+        return f"is for devices of the profile {', '.join(map(repr, variant.profiles))}, {there}"
+    return ""
+
+
+def _other_engine(variant: Variant) -> str:
     try:
         engine = backend(variant.engine)
     except EdgewardError as error:
@@ -139,7 +150,16 @@ def missing(variant: Variant) -> str:
         found = engine.capabilities()
     except Exception as error:
         return f"needs the engine {variant.engine!r}: asking it failed: {first_line(error)}"
-    return "" if found.available else f"needs the engine {variant.engine!r}: {found.reason}"
+    if found.available:
+        return _other_version(variant, found.version)
+    return f"needs the engine {variant.engine!r}: {found.reason}"
+
+
+def _other_version(variant: Variant, version: str) -> str:
+    if not variant.engine_version or engine_version.fits(variant.engine_version, version):
+        return ""
+    there = f"this is {version}" if version else "this one does not say its version"
+    return f"needs the engine {variant.engine!r} {variant.engine_version}, {there}"
 
 
 def choose(manifest: Manifest, options: EngineOptions, *, where: str) -> Variant:
@@ -152,7 +172,7 @@ def choose(manifest: Manifest, options: EngineOptions, *, where: str) -> Variant
     for variant in manifest.variants:
         if options.variant and variant.id != options.variant:
             continue
-        reason = missing(variant)
+        reason = missing(variant, options.profile)
         if not reason:
             return variant
         reasons.append(f"variant {variant.id!r} {reason}")

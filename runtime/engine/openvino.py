@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runtime.bundle.manifest import TensorSpec, Variant
+from runtime.bundle.onnx_file import refers_elsewhere
 from runtime.engine import (
     Array,
     Capabilities,
@@ -18,7 +19,6 @@ from runtime.engine import (
     tensors,
 )
 from runtime.engine.bindings import Bindings
-from runtime.engine.onnx_file import refers_elsewhere
 from runtime.engine.preference import unavailable, wanted
 from runtime.ipc import EngineOptions
 

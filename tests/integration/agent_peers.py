@@ -216,6 +216,8 @@ class AgentFolder:
         text = (
             f'[device]\nid = "dev"\nstate_dir = "state"\n[mqtt]\nurl = "{url}"\n{mqtt}\n'
             '[trust]\nrelease_keys = ["release.pub"]\n[health]\ninterval_s = 5\nmetrics_interval_s = 1\n'
+            # The fake worker's bundles hold no model that could be tried.
+            "[preflight]\nenabled = false\n"
         )
         for name, behaviour in behaviours.items():
             self.behave(name, behaviour)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runtime.bundle.ingest import ingest
+from runtime.bundle.ingest import ingest_file
 from tests.conftest import Signed, make_signed
 
 
@@ -36,7 +36,7 @@ class RealModel:
     def folder(self, work: Path, models: Path) -> tuple[Path, str]:
         """Packed, signed and verified: the bundle's folder and its manifest's digest."""
         signed = self.signed(work, models)
-        bundle = ingest(signed.bundle, [signed.key], work / "store")
+        bundle = ingest_file(signed.bundle, [signed.key], work / "store")
         return Path(bundle.folder), bundle.manifest_sha256
 
 

@@ -52,7 +52,10 @@ def test_faces_are_found_in_people_and_told_over_mqtt(
         assert {(stage.stage) for one in event.detections for stage in one.inside} == {"face"}
         assert max(face.score for face in found) > 0.9
         inventory = heard.wait(Inventory, lambda body: body.bundles and body.bundles[0].engine)
-        assert [(one.stage, one.name) for one in inventory.bundles] == [("", "yolox-nano"), ("face", "version-rfb-320")]
+        assert [(one.stage, one.name) for one in inventory.bundles] == [
+            ("", "yolox-nano"),
+            ("face", "version-rfb-320"),
+        ]
         assert inventory.bundles[0].variant == "onnx-float32"
         metrics = heard.wait(Metrics, lambda body: body.pipelines["p"].wall_s)
         assert metrics.pipelines["p"].batch >= 1

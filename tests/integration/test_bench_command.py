@@ -152,7 +152,7 @@ def test_a_key_that_did_not_sign_it(belt: Signed, film: Path, tmp_path: Path) ->
     make = [sys.executable, "-m", "agent.cli.main", "keys", "generate", "--out", str(tmp_path / "other")]
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True)
     other = Signed(belt.bundle, tmp_path / "other.pub", belt.model)
-    refused(bench(other, film), Code.BUNDLE_SIGNATURE, "model.ewb")
+    refused(bench(other, film), Code.BUNDLE_UNTRUSTED_KEY, "model.ewb")
     refused(bench(Signed(belt.bundle, tmp_path / "no.pub", belt.model), film), Code.KEY_MISSING, "no.pub")
 
 

@@ -20,9 +20,9 @@ pytestmark = pytest.mark.integration
 def test_an_agent_that_does_not_read_for_a_while_gets_every_result_afterwards(
     yolox: Signed, test_data: Path, tmp_path: Path
 ) -> None:
-    from runtime.bundle.ingest import ingest  # noqa: PLC0415 - the crypto library, for this test only
+    from runtime.bundle.ingest import ingest_file  # noqa: PLC0415 - the crypto library, for this test only
 
-    bundle = ingest(yolox.bundle, [yolox.key], tmp_path / "store")
+    bundle = ingest_file(yolox.bundle, [yolox.key], tmp_path / "store")
     film = test_data / "videos" / "one-by-one-person-detection.mp4"
     ours, theirs = socket.socketpair()
     # A small buffer, so that a few results fill it.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from runtime import ipc
-from runtime.bundle.ingest import ingest
+from runtime.bundle.ingest import ingest_file
 from tests.conftest import ROOT, Signed
 
 
@@ -19,7 +19,7 @@ def start_message(
     signed: Signed, store: Path, streams: tuple[ipc.StreamSpec, ...], **more: object
 ) -> ipc.Start:
     """``Start`` for a signed bundle, verified into ``store`` first."""
-    bundle = ingest(signed.bundle, [signed.key], store)
+    bundle = ingest_file(signed.bundle, [signed.key], store)
     return ipc.Start(
         pipeline="p",
         bundle_dir=bundle.folder,

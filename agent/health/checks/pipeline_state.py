@@ -8,7 +8,7 @@ from agent.health.view import Finding, PipelineFacts, View
 
 MEANING = "the bundle of a pipeline is verified and its worker process runs"
 RECENT_S = 60.0
-# To verify a bundle or to load a model takes seconds; longer than this is worth a look.
+# To verify a bundle, to try it or to load a model takes seconds; longer than this is worth a look.
 SLOW_S = 30.0
 
 
@@ -32,7 +32,7 @@ def _judge(name: str, pipeline: PipelineFacts) -> Finding:
         return Finding(
             subject=name, severity="critical", text=text, code=pipeline.code, remedy=pipeline.remedy
         )
-    on_its_way = pipeline.state in {"verifying", "starting"}
+    on_its_way = pipeline.state in {"verifying", "preflight", "starting"}
     if pipeline.last_end_age_s is not None and (on_its_way or pipeline.last_end_age_s < RECENT_S):
         return Finding(
             subject=name,

@@ -15,7 +15,9 @@ FORBIDDEN = {
     "av",
     "onnxruntime",
     "cryptography",
+    "pkcs11",
     "native",
+    "runtime.authoring",
     "runtime.pipeline",
     "runtime.worker",
 }

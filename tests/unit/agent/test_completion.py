@@ -44,11 +44,14 @@ _edgeward; printf '%s\\n' "${{COMPREPLY[@]}}" """
     return run("bash", text, "--norc").split()
 
 
+BUNDLE_ACTIONS = ["init", "pack", "sign", "verify", "inspect", "unpack", "extract", "diff", "quantize"]
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
         (("edgeward", "be"), ["bench"]),
-        (("edgeward", "bundle", ""), ["pack", "sign", "verify", "inspect", "unpack"]),
+        (("edgeward", "bundle", ""), BUNDLE_ACTIONS),
         (("edgeward", "bundle", "pack", ""), ["FILES"]),
         (("edgeward", "run", "--ti"), ["--timeout", "--tiles", "--tile-overlap"]),
         (("edgeward", "run", "--bundle", ""), ["FILES"]),
@@ -70,7 +73,7 @@ def test_the_other_shells_understand_their_scripts(shell: str) -> None:
 def test_fish_offers_what_fits_there() -> None:
     asked = ("edgeward be", "edgeward bundle ", "edgeward run --tile")
     text = script("fish") + "".join(f'complete -C "{line}" | string split -f1 \\t\n' for line in asked)
-    wanted = ("bench", "inspect", "pack", "sign", "unpack", "verify", "--tile-overlap", "--tiles")
+    wanted = ("bench", *BUNDLE_ACTIONS, "--tile-overlap", "--tiles")
     assert sorted(run("fish", text).split()) == sorted(wanted)
 
 

@@ -68,6 +68,8 @@ def with_stream(**facts: str) -> View:
                 (PipelineFacts(state="verifying", age_s=29), "ok", "ok"),
                 (PipelineFacts(state="starting", age_s=29), "ok", "ok"),
                 (PipelineFacts(state="verifying", age_s=31), "warning", "degraded"),
+                (PipelineFacts(state="preflight", age_s=29), "ok", "ok"),
+                (PipelineFacts(state="preflight", age_s=31), "warning", "degraded"),
                 (PipelineFacts(state="starting", age_s=31), "warning", "degraded"),
                 (PipelineFacts(state="running", age_s=31), "ok", "ok"),
                 (PipelineFacts(state="starting", last_end="x", last_end_age_s=99), "warning", "degraded"),

@@ -8,7 +8,7 @@ import pytest
 
 from agent import config_file
 from agent.redact import Redactor
-from agent.workers.start_message import start_message
+from agent.workers.start_message import at_a_time, engine_options, start_message
 from runtime import ipc
 from runtime.bundle.ingested import Ingested
 
@@ -22,7 +22,9 @@ def told(text: str) -> ipc.Start:
     config = config_file.parse(HEAD + text, where="edgeward.toml", folder=Path("/etc/edgeward"))
     (pipeline,) = config.pipeline
     bundles = {stage: bundle(stage) for stage in ("", *(stage.name for stage in pipeline.stage))}
-    start = start_message(pipeline, config.engine, bundles, Redactor())
+    engines = engine_options(pipeline, config.engine, config.device.profile)
+    variants = {stage: options.variant for stage, options in engines.items()}
+    start = start_message(pipeline, engines, bundles, variants, Redactor())
     sent = ipc.decode_to_worker(ipc.encode(start)[4:])
     assert isinstance(sent, ipc.Start)
     return sent
@@ -53,6 +55,8 @@ def test_a_plain_pipeline_leaves_everything_to_the_worker() -> None:
 def test_device_pipeline_and_stage_each_say_their_part() -> None:
     start = told(
         f"""
+        [device]
+        profile = "rk3588"
         [engine]
         affinity = [0]
         providers = ["tensorrt", "cuda"]
@@ -100,6 +104,7 @@ def test_device_pipeline_and_stage_each_say_their_part() -> None:
             ipc.Delegate(path="/etc/edgeward/lib/npu.so", options={"log level": "3"}),
             ipc.Delegate(path="libedgetpu.so.1"),
         ),
+        "profile": "rk3588",
         "cache_dir": "/etc/edgeward/compiled",
     }
     assert start.engine == ipc.EngineOptions(**device, variant="int8", provider="cuda")
@@ -131,3 +136,21 @@ def test_a_pipelines_own_cpus_stand_in_for_those_of_the_device() -> None:
         f'[engine]\naffinity = [0, 1]\n[[pipeline]]\nname = "p"\nbundle = "b.ewb"\naffinity = [0]\n{STREAM}'
     )
     assert told(text).engine.affinity == (0,)
+
+
+def test_a_model_gets_as_many_pictures_at_a_time_as_streams_and_tiles_can_give() -> None:
+    text = f"""{HEAD}
+        [[pipeline]]
+        name = "p"
+        bundle = "cars.ewb"
+        max_batch = 12
+        [pipeline.tiling]
+        columns = 2
+        rows = 2
+        [[pipeline.stage]]
+        name = "plate"
+        bundle = "plates.ewb"
+        max_crops = 4
+        {STREAM}{STREAM.replace("cam", "cam-2")}"""
+    (pipeline,) = config_file.parse(text, where="edgeward.toml", folder=Path("/etc/edgeward")).pipeline
+    assert at_a_time(pipeline) == {"": 10, "plate": 4}

@@ -166,13 +166,13 @@ def test_a_trusted_key_is_refused_that_is(
     check_line(edgeward("bundle", "verify", small, "--key", path), ExitStatus.KEY, text, str(path))
 
 
-@pytest.mark.parametrize("make", [as_folder, as_fifo])
-def test_a_key_is_a_file(
-    make: Callable[[Path, bytes], None], small: Path, tmp_path: Path, edgeward: Edgeward
+@pytest.mark.parametrize(("make", "told"), [(as_folder, "no key in it"), (as_fifo, "not a file")])
+def test_a_key_is_a_file_or_a_folder_of_keys(
+    make: Callable[[Path, bytes], None], told: str, small: Path, tmp_path: Path, edgeward: Edgeward
 ) -> None:
     make(tmp_path / "x.pub", b"")
     outcome = edgeward("bundle", "verify", small, "--key", tmp_path / "x.pub")
-    check_line(outcome, ExitStatus.KEY, "not a file")
+    check_line(outcome, ExitStatus.KEY, told)
 
 
 def test_a_missing_key_is_named(small: Path, tmp_path: Path, edgeward: Edgeward) -> None:

@@ -212,7 +212,7 @@ def test_the_manifest_that_these_cases_change_is_good(
             "'m.onnx' is not what was signed",
         ),
         ({"n.onnx": MODEL}, {"m.onnx": hashlib.sha256(MODEL).hexdigest()}, "not the signed files"),
-        ({}, {"m.onnx": hashlib.sha256(MODEL).hexdigest()}, "instead of"),
+        ({}, {"m.onnx": hashlib.sha256(MODEL).hexdigest()}, "'m.onnx' is missing"),
     ],
 )
 def test_files_must_be_the_signed_ones(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.bundle.container import END, MAX_MEMBERS, Reader, Writer
+from runtime.bundle.container import END, Reader, Writer
+from runtime.bundle.limits import MAX_MEMBERS
 from runtime.bundle.ustar import BLOCK, encode_header
 from runtime.errors import Code, EdgewardError
 
@@ -74,12 +75,16 @@ def test_a_changed_byte_outside_the_data_is_refused(files: dict[str, bytes], dat
 @given(members, st.data())
 def test_a_cut_or_lengthened_archive_is_refused(files: dict[str, bytes], data: st.DataObject) -> None:
     archive = write(files)
-    cut = data.draw(st.integers(0, len(archive) - 1))
+    cut = data.draw(st.integers(BLOCK, len(archive) - 1))
     more = data.draw(st.binary(min_size=1, max_size=1100))
-    for wrong in (archive[:cut], archive + more, archive + bytes(BLOCK)):
+    for wrong, code in (
+        (archive[:cut], Code.BUNDLE_TRUNCATED),
+        (archive + more, Code.BUNDLE_TRAILING),
+        (archive + bytes(BLOCK), Code.BUNDLE_TRAILING),
+    ):
         with pytest.raises(EdgewardError) as caught:
             read(wrong)
-        assert caught.value.code is Code.BUNDLE_FORMAT
+        assert caught.value.code is code
 
 
 @pytest.mark.parametrize(
@@ -124,8 +129,11 @@ def test_the_forms_of_other_archivers_are_refused(format_: int) -> None:
 def test_a_size_in_another_notation_is_refused(size: bytes) -> None:
     header = bytearray(encode_header("a", 4))
     header[124:136] = size
-    with pytest.raises(EdgewardError, match="not octal"):
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    with pytest.raises(EdgewardError, match="not eleven octal digits") as caught:
         read(bytes(header) + b"data".ljust(BLOCK, b"\0") + END)
+    assert caught.value.code is Code.BUNDLE_SIZE_FIELD
 
 
 def test_too_many_files_are_refused() -> None:

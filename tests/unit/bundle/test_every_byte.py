@@ -13,17 +13,15 @@ from runtime.bundle import archive
 from runtime.bundle.archive import Discard
 from runtime.bundle.container import Reader
 from runtime.bundle.keys import TrustedKeys, load_trusted
-from runtime.errors import Code, EdgewardError
+from runtime.errors import Code, EdgewardError, ExitStatus
 
 from .conftest import KeyPair
 
 pytestmark = pytest.mark.unit
 
-REFUSED = {Code.BUNDLE_FORMAT, Code.BUNDLE_SIGNATURE, Code.BUNDLE_DIGEST}
 
-
-def verify(data: bytes, keys: TrustedKeys) -> archive.Verified:
-    reader = Reader(io.BufferedReader(io.BytesIO(data)), size=len(data), where="x.ewb")
+def verify(data: bytes, keys: TrustedKeys, *, size: int | None = None) -> archive.Verified:
+    reader = Reader(io.BytesIO(data), size=size, where="x.ewb")
     return archive.verify(reader, keys, Discard())
 
 
@@ -38,23 +36,24 @@ def changes(size: int) -> Iterator[tuple[int, int]]:
 def test_no_byte_of_a_small_bundle_can_change(small: Path, release: KeyPair) -> None:
     keys = load_trusted([release.public])
     good = small.read_bytes()
-    assert verify(good, keys).manifest.name == "gate"
+    assert verify(good, keys, size=len(good)).manifest.name == "gate"
     for at, flip in changes(len(good)):
         changed = bytearray(good)
         changed[at] ^= flip
         with pytest.raises(EdgewardError) as caught:
-            verify(bytes(changed), keys)
-        assert caught.value.code in REFUSED, (at, flip)
+            verify(bytes(changed), keys, size=len(changed))
+        assert caught.value.code.exit_status is ExitStatus.BUNDLE_REFUSED, (at, flip)
 
 
-def test_a_small_bundle_cannot_be_cut_or_lengthened(small: Path, release: KeyPair) -> None:
+@pytest.mark.parametrize("known", [True, False], ids=["a file", "a stream"])
+def test_a_small_bundle_cannot_be_cut_or_lengthened(*, known: bool, small: Path, release: KeyPair) -> None:
     keys = load_trusted([release.public])
     good = small.read_bytes()
-    for wrong in [good[:end] for end in range(0, len(good), 13)] + [
-        good + b"\0",
-        good + bytes(512),
-        good * 2,
+    ends = range(len(good)) if known else range(0, len(good), 7)
+    for wrong, code in [
+        *((good[:end], Code.BUNDLE_TRUNCATED) for end in ends),
+        *((good + more, Code.BUNDLE_TRAILING) for more in (b"\0", bytes(512), good)),
     ]:
         with pytest.raises(EdgewardError) as caught:
-            verify(wrong, keys)
-        assert caught.value.code is Code.BUNDLE_FORMAT
+            verify(wrong, keys, size=len(wrong) if known else None)
+        assert caught.value.code is code, len(wrong)

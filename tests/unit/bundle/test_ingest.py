@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from runtime.bundle import staging
-from runtime.bundle.ingest import ingest
+from runtime.bundle.ingest import ingest_file as ingest
 from runtime.bundle.ingested import Ingested
 from runtime.errors import Code, EdgewardError
 
@@ -50,10 +50,12 @@ def test_a_sound_bundle_needs_no_space(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     real = os.mkdir
-    for call in ("write", "fsync"):
+    for call in ("write", "fsync", "fdatasync"):
         monkeypatch.setattr(os, call, full)
     monkeypatch.setattr(
-        os, "mkdir", lambda path, *more: full() if not Path(path).exists() else real(path, *more)
+        os,
+        "mkdir",
+        lambda path, *more, **named: full() if not Path(path).exists() else real(path, *more, **named),
     )
     again = ingest(small, [release.public], into)
     assert (again.new, again.digest) == (False, first.digest)
@@ -117,11 +119,11 @@ def test_a_refused_bundle_leaves_nothing(small: Path, release: KeyPair, into: Pa
     assert listed(into) == []
 
 
-@pytest.mark.parametrize("call", ["write", "fsync", "rename"])
+@pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "rename"])
 def test_a_full_disk_is_named_and_leaves_nothing(
     call: str, small: Path, release: KeyPair, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, call, full)
@@ -143,13 +145,13 @@ def test_staging_is_private_until_it_is_complete(
     small: Path, release: KeyPair, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modes = set()
-    real = os.fsync
+    real = os.fdatasync
 
     def spy(descriptor: int) -> None:
         modes.update(path.stat().st_mode & 0o777 for path in into.glob(f"{staging.PREFIX}*"))
         real(descriptor)
 
-    monkeypatch.setattr(os, "fsync", spy)
+    monkeypatch.setattr(os, "fdatasync", spy)
     ingest(small, [release.public], into)
     assert modes == {0o700}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runtime.bundle import author, check
+from runtime.bundle import author, check, metrics
 from runtime.bundle import manifest as m
 from runtime.bundle.decoders import TASKS, Postprocess
 
@@ -30,7 +30,14 @@ TABLES: dict[str, Any] = {
     "`[preprocess]`": m.Preprocess,
     "`[[file]]`": author.FileTable,
     "`[budgets]`": m.Budgets,
+    "`[golden]`": author.GoldenTable,
+    "Compare `detections`": metrics.DetectionsAgree,
+    "Compare `classes`": metrics.ClassesAgree,
+    "Compare `tensors`": metrics.TensorsAgree,
+    "Compare `cells`": metrics.CellsAgree,
+    "Compare `vectors`": metrics.VectorsAgree,
     "The manifest": m.Manifest,
+    "`golden`": m.Golden,
     "An entry of `files`": m.FileEntry,
     "An entry of `variants`": m.Variant,
 }

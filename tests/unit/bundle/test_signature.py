@@ -116,6 +116,17 @@ CHANGES: dict[str, Callable[[Any], object]] = {
 }
 
 
+# What has a code of its own; the rest is a file that nobody could have written so.
+OWN_CODES = {
+    "several signatures": Code.BUNDLE_SECOND_SIGNATURE,
+    "a missing hint": Code.BUNDLE_MISSING_HINT,
+    "an empty hint": Code.BUNDLE_MISSING_HINT,
+    "a forged hint": Code.BUNDLE_FORGED_HINT,
+    "a signature of nothing": Code.BUNDLE_SIGNATURE,
+    "another payload": Code.BUNDLE_SIGNATURE,
+}
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_signature_file_is_refused_that_has(name: str) -> None:
     document = good()
@@ -123,7 +134,7 @@ def test_a_signature_file_is_refused_that_has(name: str) -> None:
     for canonical in (False, True):
         with pytest.raises(EdgewardError) as caught:
             verify(compact(document), canonical=canonical)
-        assert caught.value.code is Code.BUNDLE_SIGNATURE
+        assert caught.value.code is OWN_CODES.get(name, Code.BUNDLE_SIGNATURE_FILE)
 
 
 def resource(statement: Any, index: int) -> Any:
@@ -153,7 +164,8 @@ def test_a_signed_statement_is_refused_that_has(name: str) -> None:
 
     with pytest.raises(EdgewardError) as caught:
         verify(signed_statement(change))
-    assert caught.value.code is Code.BUNDLE_SIGNATURE
+    contradicts = {"another subject digest", "resources out of order", "a resource twice"}
+    assert caught.value.code is (Code.BUNDLE_STATEMENT if name in contradicts else Code.BUNDLE_PREDICATE)
 
 
 def test_the_way_in_which_the_tests_sign_is_right() -> None:
@@ -166,7 +178,8 @@ def test_the_way_in_which_the_tests_sign_is_right() -> None:
 def test_garbage_is_refused_even_when_it_was_signed(raw: bytes) -> None:
     with pytest.raises(EdgewardError) as caught:
         verify(signed_statement(raw=raw))
-    assert caught.value.code is Code.BUNDLE_SIGNATURE
+    doubled = b'"_type": 1, "_type"' in raw
+    assert caught.value.code is (Code.BUNDLE_DUPLICATE_JSON_KEY if doubled else Code.BUNDLE_PREDICATE)
 
 
 @pytest.mark.parametrize(
@@ -175,13 +188,14 @@ def test_garbage_is_refused_even_when_it_was_signed(raw: bytes) -> None:
 def test_garbage_is_no_signature_file(data: bytes) -> None:
     with pytest.raises(EdgewardError) as caught:
         verify(data)
-    assert caught.value.code is Code.BUNDLE_SIGNATURE
+    assert caught.value.code is Code.BUNDLE_SIGNATURE_FILE
 
 
 def test_a_doubled_key_is_refused() -> None:
     data = compact(good()).replace(b'{"hint":', b'{"hint":"' + b"0" * 64 + b'","hint":')
-    with pytest.raises(EdgewardError, match="'hint' stands twice"):
+    with pytest.raises(EdgewardError, match="'hint' stands twice") as caught:
         verify(data)
+    assert caught.value.code is Code.BUNDLE_DUPLICATE_JSON_KEY
 
 
 @pytest.mark.parametrize(
@@ -197,8 +211,50 @@ def test_only_the_canonical_form_is_good_in_an_archive(change: Callable[[bytes],
 def test_a_forged_signature_is_refused_even_with_the_right_hint() -> None:
     forged = json.loads(signature.sign(FILES, name="gate", key=generate()))
     key_of(forged)["hint"] = fingerprint(KEY.public_key())
-    with pytest.raises(EdgewardError, match="does not verify"):
+    with pytest.raises(EdgewardError, match="does not verify") as caught:
         verify(compact(forged), canonical=True)
+    assert caught.value.code is Code.BUNDLE_SIGNATURE
+
+
+def test_a_stranger_is_named_and_refused() -> None:
+    other = generate()
+    with pytest.raises(EdgewardError, match=fingerprint(other.public_key())[:16]) as caught:
+        verify(signature.sign(FILES, name="gate", key=other), canonical=True)
+    assert caught.value.code is Code.BUNDLE_UNTRUSTED_KEY
+
+
+def test_a_hint_that_names_another_trusted_key_than_the_one_that_signed_is_forged() -> None:
+    other = generate()
+    document = good()
+    key_of(document)["hint"] = fingerprint(other.public_key())
+    with pytest.raises(EdgewardError, match=fingerprint(KEY.public_key())[:16]) as caught:
+        verify(compact(document), keys=TrustedKeys([KEY.public_key(), other.public_key()]), canonical=True)
+    assert caught.value.code is Code.BUNDLE_FORGED_HINT
+
+
+def test_a_payload_that_was_edited_is_refused_whatever_it_says_then() -> None:
+    document = good()
+    statement = json.loads(base64.b64decode(envelope(document)["payload"]))
+    resource(statement, 0)["digest"] = "ff" * 32
+    resources = {item["name"]: item["digest"] for item in statement["predicate"]["resources"]}
+    statement["subject"][0]["digest"]["sha256"] = signature.subject_digest(resources)
+    envelope(document)["payload"] = base64.b64encode(compact(statement)).decode()
+    with pytest.raises(EdgewardError) as caught:
+        verify(compact(document), canonical=True)
+    assert caught.value.code is Code.BUNDLE_SIGNATURE
+
+
+def test_a_key_that_gives_wrong_signatures_is_not_believed_either() -> None:
+    class Broken:
+        def public_key(self) -> ec.EllipticCurvePublicKey:
+            return KEY.public_key()
+
+        def sign(self, data: bytes, signature_algorithm: ec.EllipticCurveSignatureAlgorithm, /) -> bytes:
+            return KEY.sign(data + b"!", signature_algorithm)
+
+    with pytest.raises(EdgewardError) as caught:
+        signature.sign(FILES, name="gate", key=Broken())
+    assert caught.value.code is Code.TOKEN_FAILED
 
 
 def test_a_folder_that_the_reference_tool_signed_verifies() -> None:
@@ -230,9 +286,19 @@ FOLDER_CHANGES: dict[str, Callable[[Path], object]] = {
 }
 
 
+FOLDER_CODES = {
+    "a file that was added": Code.BUNDLE_UNSIGNED_FILE,
+    "a file that the reference ignores": Code.BUNDLE_UNSIGNED_FILE,
+    "a folder that the reference ignores": Code.BUNDLE_UNSIGNED_FILE,
+    "a file that was removed": Code.BUNDLE_MISSING_FILE,
+    "a link": Code.BUNDLE_MEMBER_SYMLINK,
+    "no signature": Code.BUNDLE_UNSIGNED,
+}
+
+
 @pytest.mark.parametrize("name", FOLDER_CHANGES)
 def test_a_folder_is_refused_with(name: str, theirs: Path) -> None:
     FOLDER_CHANGES[name](theirs)
     with pytest.raises(EdgewardError) as caught:
         verify_folder(theirs, load_trusted([THEIRS / "author.pub"]))
-    assert caught.value.code in {Code.BUNDLE_DIGEST, Code.BUNDLE_FORMAT, Code.BUNDLE_SIGNATURE}
+    assert caught.value.code is FOLDER_CODES.get(name, Code.BUNDLE_DIGEST)

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from runtime.bundle import archive, replace, staging
-from runtime.bundle.archive import Sink, Verified
+from runtime.bundle.archive import Front, Sink
 from runtime.bundle.container import Reader
-from runtime.bundle.keys import TrustedKeys
 from runtime.bundle.replace import replacing
 from runtime.bundle.unpack import unpack
 from runtime.errors import Code, EdgewardError, ExitStatus
@@ -208,14 +207,14 @@ def test_what_is_put_into_the_place_of_a_folder_meanwhile_stays(
 ) -> None:
     out = tmp_path / "out"
     mine = out if kind == "a file in its place" else out / "mine"
-    real = archive.verify
+    real = archive.verify_rest
 
-    def meddle(reader: Reader, keys: TrustedKeys, sink: Sink) -> Verified:
+    def meddle(reader: Reader, front: Front, sink: Sink) -> None:
         mine.parent.mkdir(exist_ok=True)
         mine.write_text("precious")
-        return real(reader, keys, sink)
+        real(reader, front, sink)
 
-    monkeypatch.setattr(archive, "verify", meddle)
+    monkeypatch.setattr(archive, "verify_rest", meddle)
     with pytest.raises(EdgewardError, match="not an empty folder") as caught:
         unpack(small, [release.public], out)
     assert caught.value.code is Code.USAGE

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from runtime import engine
 from runtime.errors import Code, EdgewardError
@@ -122,6 +123,24 @@ def test_an_engine_that_fails_when_it_is_asked_is_not_available_and_says_why(sit
     assert "asking it failed: 'libnpu'" in engine.missing(entry)
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("version='1.17.3'", ""),
+        ("version='npu-runtime 1.18-dev'", ""),
+        ("version='2.0.0'", "needs the engine 'dated' >=1.17,<2, this is 2.0.0"),
+        ("version=''", "needs the engine 'dated' >=1.17,<2, this one does not say its version"),
+    ],
+)
+def test_a_variant_runs_on_the_versions_of_an_engine_that_it_is_for(
+    said: str, reason: str, site: Path
+) -> None:
+    install(site, "dated", "dated", CLUMSY.format(asked=f"return Capabilities(True, {said})", loaded="pass"))
+    entry = models.variant("dated", (models.picture("x", "float32", 1),), (models.output("y", "float32", 1),))
+    assert engine.missing(replace(entry, engine_version=">=1.17,<2")) == reason
+    assert engine.missing(entry) == ""
+
+
 def test_an_engine_that_does_not_say_what_runs_is_refused(site: Path) -> None:
     code = CLUMSY.format(asked="return Capabilities(True)", loaded="return object()")
     install(site, "silent", "silent", code)
@@ -131,3 +150,17 @@ def test_an_engine_that_does_not_say_what_runs_is_refused(site: Path) -> None:
     with pytest.raises(EdgewardError, match="provider") as refused:
         engine.load(entry, models.files(b""), EngineOptions(), where="tiny")
     assert refused.value.code is Code.MODEL_LOAD
+
+
+@pytest.mark.parametrize(
+    ("profile", "reason"),
+    [
+        ("rk3588", ""),
+        ("rk3566", "is for devices of the profile 'rk3588', 'orin', this is 'rk3566'"),
+        ("", "is for devices of the profile 'rk3588', 'orin', this device names none"),
+    ],
+)
+def test_a_variant_that_is_limited_to_profiles_runs_on_these_only(profile: str, reason: str) -> None:
+    entry = models.onnx_affine("onnxruntime").variant
+    assert engine.missing(replace(entry, profiles=("rk3588", "orin")), profile) == reason
+    assert engine.missing(entry, profile) == ""

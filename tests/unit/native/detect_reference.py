@@ -1,4 +1,4 @@
-"""What decoders of detectors must give, in float64 NumPy, written from the papers alone."""
+"""What decoders of detectors must give: what the reference path gives, in float64 NumPy."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from runtime.golden.reference.heads import Head
+from runtime.golden.reference.suppression import Rows, suppressed
+from runtime.vision.placement import Placement
+
 Floats = NDArray[Any]
-Rows = tuple[Floats, Floats, NDArray[np.intp]]
-"""Corners in tensor pixels, best score and its class of every row of an output."""
+NOT_MOVED = {"scale_x": 1.0, "scale_y": 1.0, "pad_x": 0.0, "pad_y": 0.0, "crop_x": 0.0, "crop_y": 0.0}
 
 FRAME = {"frame_width": 128.0, "frame_height": 96.0}
 # A letterbox in a larger frame, and one of a part of it.
@@ -30,60 +33,16 @@ THRESHOLDS = st.sampled_from([0.0, 0.05, 0.3, 0.7, 0.95])
 OVERLAPS = st.sampled_from([0.0, 0.3, 0.45, 0.65, 1.0])
 
 
-def sigmoid(x: Floats) -> Floats:
-    return 1 / (1 + np.exp(-np.asarray(x, np.float64)))
+def head(classes: int, width: int = 128, height: int = 96, priors: Floats | None = None) -> Head:
+    """A head of the reference path, for an input of that size."""
+    return Head(classes, width, height, lambda _: b"" if priors is None else priors.astype("<f4").tobytes())
 
 
-def softmax(x: Floats) -> Floats:
-    e = np.exp(np.asarray(x, np.float64) - np.max(x, axis=-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
-
-
-def around(x: Floats, y: Floats, width: Floats, height: Floats) -> Floats:
-    return np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], -1)
-
-
-def cells(width: int, height: int, strides: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """Column and line of every cell of grids that cover the input ``[N, 2]``, and its stride ``[N]``."""
-    found, steps = [], []
-    for stride in strides:
-        lines, columns = -(-height // stride), -(-width // stride)
-        y, x = np.mgrid[:lines, :columns]
-        found.append(np.stack([x.ravel(), y.ravel()], 1))
-        steps.append(np.full(lines * columns, stride))
-    return np.concatenate(found).astype(np.float64), np.concatenate(steps).astype(np.float64)
-
-
-def best(scores: Floats) -> tuple[Floats, NDArray[np.intp]]:
-    return scores.max(1), scores.argmax(1)
-
-
-def overlap(box: Floats, others: Floats) -> Floats:
-    corner = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    shared = np.clip(corner, 0, None).prod(1)
-    both = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(1)
-    return np.divide(shared, both - shared, out=np.zeros_like(shared), where=shared > 0)
-
-
-def expected(
-    rows: Rows, *, score_threshold: float, iou_threshold: float, class_agnostic: bool = False, **place: float
-) -> tuple[Floats, NDArray[np.intp]]:
-    """Boxes ``[n, 6]`` in the frame, and the row of each: greedy suppression, then back to the source."""
-    boxes, scores, labels = rows
-    source = boxes.astype(np.float64)
-    for axis, side, at in (("x", "width", slice(0, 4, 2)), ("y", "height", slice(1, 4, 2))):
-        scale, pad = place.get(f"scale_{axis}", 1.0), place.get(f"pad_{axis}", 0.0)
-        led = (source[:, at] - pad) / scale + place.get(f"crop_{axis}", 0.0)
-        source[:, at] = led.clip(0, place[f"frame_{side}"])
-    visible = (source[:, 2] > source[:, 0]) & (source[:, 3] > source[:, 1])
-    kept: list[int] = []
-    for i in np.argsort(-scores, kind="stable"):
-        if scores[i] < score_threshold or not visible[i]:
-            continue
-        rivals = [k for k in kept if class_agnostic or labels[k] == labels[i]]
-        if iou_threshold == 1 or not rivals or overlap(boxes[i], boxes[rivals]).max() <= iou_threshold:
-            kept.append(int(i))
-    return np.column_stack([source[kept], scores[kept], labels[kept]]), np.array(kept, np.intp)
+def expected(rows: Rows, **limits: Any) -> tuple[Floats, NDArray[np.intp]]:
+    """Boxes ``[n, 6]`` in the frame, and the row of each."""
+    place = {name: limits.pop(name) for name in Placement._fields if name in limits}
+    kept = suppressed(Rows(*rows), Placement(**NOT_MOVED | place), **limits)
+    return np.column_stack([kept.boxes, kept.scores, kept.labels]), kept.rows
 
 
 def compare(found: tuple[Floats, Floats, int], rows: Rows, **limits: Any) -> None:

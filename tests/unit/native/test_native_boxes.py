@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
-from detect_reference import ALL, FRAME, OVERLAPS, PLACES, THRESHOLDS, around, best, compare, sigmoid, softmax
+from detect_reference import ALL, FRAME, OVERLAPS, PLACES, THRESHOLDS, compare
+from detect_reference import head as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import native
+from runtime.bundle import decoders as declared
+from runtime.golden.reference import heads
+from runtime.golden.reference.heads import sigmoid
 
 pytestmark = pytest.mark.unit
 
@@ -42,29 +46,16 @@ def test_ssd_equals_the_reference(
     rows: int,
     classes: int,
     background: bool,
-    activation: str,
-    order: str,
+    activation: Literal["none", "sigmoid", "softmax"],
+    order: Literal["yxhw", "xywh"],
     scales: tuple[float, float, float, float],
     threshold: float,
     overlap: float,
     place: dict[str, float],
 ) -> None:
-    """Liu et al., section 2.2, as TensorFlow's box coder has it."""
     offsets, logits, priors = made(seed, rows, classes + background)
     if activation == "none":
         logits = sigmoid(logits).astype(np.float32)
-    y, x, height, width = priors.astype(np.float64).T
-    if order == "yxhw":
-        ty, tx, th, tw = offsets.astype(np.float64).T
-    else:
-        tx, ty, tw, th = offsets.astype(np.float64).T
-    boxes = around(
-        (tx / scales[1] * width + x) * 128,
-        (ty / scales[0] * height + y) * 96,
-        np.exp(tw / scales[3]) * width * 128,
-        np.exp(th / scales[2]) * height * 96,
-    )
-    scores = {"none": np.float64, "sigmoid": sigmoid, "softmax": softmax}[activation](logits)
     limits: dict[str, Any] = {"score_threshold": threshold, "iou_threshold": overlap, **place}
     found = native.decode_ssd(
         offsets[np.newaxis],
@@ -79,7 +70,11 @@ def test_ssd_equals_the_reference(
         **ALL,
         **limits,
     )
-    compare(found, (boxes, *best(scores[:, int(background) :])), **limits)
+    spec = declared.Ssd(
+        priors="priors.bin", order=order, scales=scales, background=background, activation=activation
+    )
+    outputs = [offsets[np.newaxis], logits[np.newaxis]]
+    compare(found, heads.ssd(spec, outputs, reference(classes, priors=priors)), **limits)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -110,13 +105,16 @@ def test_corners_equal_the_reference(
     found = native.decode_corners(
         boxes, scores, background=background, unit_x=128.0, unit_y=96.0, **ALL, **limits
     )
-    tensor = boxes.astype(np.float64) * (128, 96, 128, 96)
-    compare(found, (tensor, *best(scores[:, int(background) :].astype(np.float64))), **limits)
+    # UltraFace's first score is the background's.
+    faces = scores if background else np.column_stack([np.zeros(rows, np.float32), scores])
+    outputs = [faces[np.newaxis], boxes[np.newaxis]]
+    compare(found, heads.ultraface(declared.UltraFace(), outputs, reference(classes)), **limits)
 
     label = rng.integers(-3, 1000, rows)
     ready = np.column_stack([boxes, scores.max(1), label]).astype(np.float32)
     found = native.decode_rows(ready, unit_x=128.0, unit_y=96.0, **ALL, **limits)
-    compare(found, (tensor, scores.max(1).astype(np.float64), label), **limits)
+    spec = declared.Yolov10(box_units="fraction")
+    compare(found, heads.yolov10(spec, [ready[np.newaxis]], reference(classes)), **limits)
 
 
 @pytest.mark.parametrize("activation", ["none", "sigmoid", "softmax"])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
-from detect_reference import ALL, FRAME, OVERLAPS, PLACES, Rows, best, cells, compare, sigmoid, softmax
+from detect_reference import ALL, FRAME, OVERLAPS, PLACES, compare
+from detect_reference import head as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import native
+from runtime.bundle import decoders as declared
+from runtime.golden.reference import heads
+from runtime.golden.reference.heads import cells, sigmoid
 
 pytestmark = pytest.mark.unit
 
@@ -24,16 +28,6 @@ def rows_of(seed: int, classes: int, reg_max: int) -> np.ndarray:
     count = len(cells(WIDTH, HEIGHT, STRIDES)[0])
     rng = np.random.default_rng(seed)
     return rng.normal(0, 2, (count, classes + 4 * (reg_max + 1))).astype(np.float32)
-
-
-def reference(rows: np.ndarray, classes: int, offset: float, *, logits: bool) -> Rows:
-    """Li et al., equation 5: the distance is the mean of its distribution."""
-    cell, stride = cells(WIDTH, HEIGHT, STRIDES)
-    bins = (rows.shape[1] - classes) // 4
-    sides = softmax(rows[:, classes:].reshape(-1, 4, bins)) @ np.arange(bins) * stride[:, None]
-    place = (cell + offset) * stride[:, None]
-    scores = sigmoid(rows[:, :classes]) if logits else rows[:, :classes].astype(np.float64)
-    return np.hstack([place - sides[:, :2], place + sides[:, 2:]]), *best(scores)
 
 
 def laid_out(rows: np.ndarray, classes: int, layout: str) -> list[np.ndarray]:
@@ -71,7 +65,7 @@ def test_every_layout_equals_the_reference(
     seed: int,
     classes: int,
     reg_max: int,
-    layout: str,
+    layout: Literal["rows", "split_rows", "maps"],
     offset: float,
     threshold: float,
     overlap: float,
@@ -93,7 +87,12 @@ def test_every_layout_equals_the_reference(
         **ALL,
         **limits,
     )
-    compare(found, reference(rows, classes, offset, logits=logits), **limits)
+    activation: Literal["sigmoid", "none"] = "sigmoid" if logits else "none"
+    spec = declared.Dfl(
+        strides=STRIDES, reg_max=reg_max, layout=layout, cell_offset=offset, activation=activation
+    )
+    outputs = laid_out(rows, classes, layout)
+    compare(found, heads.dfl(spec, outputs, reference(classes, WIDTH, HEIGHT)), **limits)
 
 
 @pytest.mark.parametrize("layout", ["rows", "split_rows", "maps"])

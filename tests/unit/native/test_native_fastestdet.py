@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from detect_reference import ALL, FRAME, OVERLAPS, PLACES, Rows, around, best, compare, sigmoid, softmax
+from detect_reference import ALL, FRAME, OVERLAPS, PLACES, compare
+from detect_reference import head as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import native
+from runtime.bundle import decoders as declared
+from runtime.golden.reference import heads
+from runtime.golden.reference.heads import sigmoid, softmax
 
 pytestmark = pytest.mark.unit
 
@@ -22,17 +26,6 @@ def head(seed: int, classes: int, lines: int, columns: int) -> np.ndarray:
     output[..., 0] = sigmoid(output[..., 0])
     output[..., 5:] = softmax(output[..., 5:] * 4)
     return np.ascontiguousarray(output.transpose(2, 0, 1).astype(np.float32))
-
-
-def reference(output: np.ndarray) -> Rows:
-    values, lines, columns = output.shape
-    row = output.reshape(values, -1).T.astype(np.float64)
-    line, column = np.divmod(np.arange(lines * columns), columns)
-    x = (column + np.tanh(row[:, 1])) / columns * 128
-    y = (line + np.tanh(row[:, 2])) / lines * 96
-    boxes = around(x, y, sigmoid(row[:, 3]) * 128, sigmoid(row[:, 4]) * 96)
-    scores, labels = best(row[:, 5:])
-    return boxes, row[:, 0] ** 0.6 * scores**0.4, labels
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -58,7 +51,8 @@ def test_decoding_equals_the_reference(
     output = head(seed, classes, lines, columns)
     limits: dict[str, Any] = {"score_threshold": threshold, "iou_threshold": overlap, **place}
     found = native.decode_fastestdet(output[np.newaxis], unit_x=128.0, unit_y=96.0, **ALL, **limits)
-    compare(found, reference(output), **limits)
+    rows = heads.fastestdet(declared.FastestDet(), [output[np.newaxis]], reference(classes))
+    compare(found, rows, **limits)
 
 
 def test_class_scores_below_zero_are_no_fault() -> None:

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from detect_reference import ALL, FRAME, OVERLAPS, PLACES, THRESHOLDS, Rows, around, best, compare, sigmoid
+from detect_reference import ALL, FRAME, OVERLAPS, PLACES, THRESHOLDS, compare
+from detect_reference import head as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import native
+from runtime.bundle import decoders as declared
+from runtime.golden.reference import heads as decoded
 
 pytestmark = pytest.mark.unit
 
@@ -33,12 +36,11 @@ def test_decoded_rows_equal_the_reference(
 ) -> None:
     rng = np.random.default_rng(seed)
     output = rng.random((1, rows, 5 + classes), dtype=np.float32)
-    row = output[0].astype(np.float64)
-    boxes = around(row[:, 0] * 128, row[:, 1] * 96, row[:, 2] * 128, row[:, 3] * 96)
-    scores, labels = best(row[:, 5:] * row[:, 4:5]) if rows else (np.empty(0), np.empty(0, np.intp))
     limits: dict[str, Any] = {"score_threshold": threshold, "iou_threshold": overlap, **place}
     found = native.decode_yolov5(output, unit_x=128.0, unit_y=96.0, **ALL, **limits)
-    compare(found, (boxes, scores, labels), **limits)
+    compare(
+        found, decoded.yolov5(declared.Yolov5(box_units="fraction"), [output], reference(classes)), **limits
+    )
 
 
 def heads(seed: int, classes: int) -> list[np.ndarray]:
@@ -48,22 +50,6 @@ def heads(seed: int, classes: int) -> list[np.ndarray]:
         rng.normal(0, 2, (3, 48 // stride, 64 // stride, 5 + classes)).astype(np.float32)
         for stride in STRIDES
     ]
-
-
-def reference(raw: list[np.ndarray]) -> Rows:
-    """Wang et al., section "Coordinates"; anchor by anchor, line by line."""
-    boxes, scores, labels = [], [], []
-    for head, stride, row in zip(raw, STRIDES, ANCHORS, strict=True):
-        for one, (width, height) in zip(head, np.reshape(row, (-1, 2)), strict=True):
-            s = sigmoid(one).reshape(-1, one.shape[-1])
-            line, column = np.divmod(np.arange(len(s)), one.shape[1])
-            x = (2 * s[:, 0] - 0.5 + column) * stride
-            y = (2 * s[:, 1] - 0.5 + line) * stride
-            boxes.append(around(x, y, (2 * s[:, 2]) ** 2 * width, (2 * s[:, 3]) ** 2 * height))
-            score, label = best(s[:, 5:] * s[:, 4:5])
-            scores.append(score)
-            labels.append(label)
-    return np.concatenate(boxes), np.concatenate(scores), np.concatenate(labels)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -94,7 +80,9 @@ def test_raw_heads_of_both_layouts_equal_the_reference(
     found = native.decode_yolov5_heads(
         outputs, anchors=ANCHORS, channels_first=channels_first, **SIZE, **ALL, **limits
     )
-    compare(found, reference(raw), **limits)
+    spec = declared.Yolov5(strides=STRIDES, anchors=tuple(map(tuple, ANCHORS)))
+    given = outputs if channels_first else [head[np.newaxis] for head in raw]
+    compare(found, decoded.yolov5(spec, given, reference(classes, 64, 48)), **limits)
 
 
 @pytest.mark.parametrize("value", range(7))

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from detect_reference import ALL, FRAME, OVERLAPS, PLACES, THRESHOLDS, around, best, compare
+from detect_reference import ALL, FRAME, OVERLAPS, PLACES, THRESHOLDS, compare
+from detect_reference import head as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import native
+from runtime.bundle import decoders as declared
+from runtime.golden.reference import heads
 
 pytestmark = pytest.mark.unit
 
@@ -50,8 +53,6 @@ def test_decoding_equals_the_reference(
     agnostic: bool,
 ) -> None:
     output = head(seed, rows, classes, extra)
-    row = output.astype(np.float64)
-    boxes = around(row[:, 0] * 128, row[:, 1] * 96, row[:, 2] * 128, row[:, 3] * 96)
     given_output = np.ascontiguousarray(output.T) if channels_first else output
     limits: dict[str, Any] = {
         "score_threshold": threshold,
@@ -68,7 +69,8 @@ def test_decoding_equals_the_reference(
         **ALL,
         **limits,
     )
-    compare(found, (boxes, *best(row[:, 4 : 4 + classes])), **limits)
+    spec = declared.Yolov8(box_units="fraction")
+    compare(found, heads.yolov8(spec, [output[np.newaxis]], reference(classes), extra), **limits)
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)

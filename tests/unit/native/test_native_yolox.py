@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from detect_reference import expected
+from detect_reference import ALL, compare
+from detect_reference import head as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import native
+from runtime.bundle import decoders as declared
+from runtime.golden.reference import heads
 
 pytestmark = pytest.mark.unit
 
@@ -42,25 +45,6 @@ def head(seed: int, classes: int = 4, objects: float = 0.3) -> np.ndarray:
     return output
 
 
-def reference_boxes(output: np.ndarray) -> np.ndarray:
-    """x1, y1, x2, y2 in tensor pixels, float32 as in the repository's `decode_outputs`."""
-    cells, steps = [], []
-    for stride in STRIDES:
-        columns, lines = np.meshgrid(np.arange(128 // stride), np.arange(96 // stride))
-        cells.append(np.stack([columns, lines], 2).reshape(-1, 2))
-        steps.append(np.full((cells[-1].shape[0], 1), stride))
-    cell, step = np.concatenate(cells), np.concatenate(steps)
-    centre = (output[:, :2] + cell) * step
-    size = np.exp(output[:, 2:4]) * step
-    return np.concatenate([centre - size / 2, centre + size / 2], 1)
-
-
-def reference(output: np.ndarray, threshold: float, overlap: float, geometry: dict[str, Any]) -> np.ndarray:
-    rows = reference_boxes(output), output[:, 4] * output[:, 5:].max(1), output[:, 5:].argmax(1)
-    frame = {name: value for name, value in geometry.items() if not name.startswith("input")}
-    return expected(rows, score_threshold=threshold, iou_threshold=overlap, **frame)[0]
-
-
 def one(row: list[float], index: int = 0, classes: int = 2, **arguments: Any) -> np.ndarray:
     output = np.zeros((ROWS, 5 + classes), np.float32)
     output[index] = row
@@ -78,14 +62,11 @@ def test_decoding_equals_the_reference(
     *, seed: int, threshold: float, overlap: float, geometry: dict[str, Any]
 ) -> None:
     output = head(seed)
-    found, _, broken = native.decode_yolox(
-        output, score_threshold=threshold, iou_threshold=overlap, **geometry
-    )
-    assert broken == 0
-    wanted = reference(output, threshold, overlap, geometry)
-    assert found.shape == wanted.shape
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-4)
+    limits = {"score_threshold": threshold, "iou_threshold": overlap}
+    found = native.decode_yolox(output, **limits, **geometry, **ALL)
+    rows = heads.yolox(declared.Yolox(strides=STRIDES), [output[np.newaxis]], reference(4))
+    place = {name: value for name, value in geometry.items() if not name.startswith("input")}
+    compare(found, rows, **limits, **place)
 
 
 def test_one_cell_becomes_its_box() -> None:

@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from detect_reference import ALL, FRAME, OVERLAPS, PLACES, THRESHOLDS, around, cells, compare
+from detect_reference import ALL, FRAME, OVERLAPS, PLACES, THRESHOLDS, compare
+from detect_reference import head as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import native
+from runtime.bundle import decoders as declared
+from runtime.golden.reference import heads
+from runtime.golden.reference.heads import cells
 
 pytestmark = pytest.mark.unit
 
@@ -38,16 +42,10 @@ def test_decoding_equals_the_reference(
     *, seed: int, size: tuple[int, int], threshold: float, overlap: float, place: dict[str, float]
 ) -> None:
     outputs = head(seed, *size)
-    cls, obj, box = (
-        np.concatenate([part[0] for part in outputs[at : at + 3]]).astype(np.float64) for at in (0, 3, 6)
-    )
-    cell, stride = cells(*size, STRIDES)
-    x, y = ((cell + box[:, :2]) * stride[:, None]).T
-    width, height = (np.exp(box[:, 2:]) * stride[:, None]).T
-    scores = np.sqrt(cls.clip(0, 1) * obj.clip(0, 1))[:, 0]
     limits: dict[str, Any] = {"score_threshold": threshold, "iou_threshold": overlap, **place}
     found = native.decode_yunet(outputs, input_width=size[0], input_height=size[1], **ALL, **limits)
-    compare(found, (around(x, y, width, height), scores, np.zeros(len(scores), np.intp)), **limits)
+    rows = heads.yunet(declared.YuNet(strides=STRIDES), outputs, reference(1, *size))
+    compare(found, rows, **limits)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])

@@ -1,4 +1,4 @@
-"""Whether an ONNX file keeps weights in files beside it, read off its wire format (onnx.proto, protobuf).
+"""Which files beside it an ONNX file keeps weights in, read off its wire format (onnx.proto, protobuf).
 
 Such files were not hashed with the model. onnxruntime can be told to look for them nowhere; OpenVINO cannot:
 it looks in the current folder.
@@ -20,8 +20,22 @@ _FIELDS = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
-_DATA_LOCATION = 14
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+_KEY, _VALUE = 1, 2
 _MAX_DEPTH = 32
+
+
+def external_files(model: bytes) -> Iterator[str]:
+    """The name of the file in which a tensor lies, for each that lies in another; ``""`` where it has none.
+
+    Raises:
+        ValueError: this is no ONNX file.
+    """
+    try:
+        yield from _external(memoryview(model), "model", 0)
+    except IndexError as error:
+        message = "the file is cut short"
+        raise ValueError(message) from error
 
 
 def refers_elsewhere(model: bytes) -> bool:
@@ -30,24 +44,31 @@ def refers_elsewhere(model: bytes) -> bool:
     Raises:
         ValueError: this is no ONNX file.
     """
-    try:
-        return _refers(memoryview(model), "model", 0)
-    except IndexError as error:
-        message = "the file is cut short"
-        raise ValueError(message) from error
+    return next(external_files(model), None) is not None
 
 
-def _refers(data: memoryview, kind: str, depth: int) -> bool:
+def _external(data: memoryview, kind: str, depth: int) -> Iterator[str]:
     if depth > _MAX_DEPTH:
         message = "graphs are nested too deeply"
         raise ValueError(message)
     inner = _FIELDS[kind]
+    name, elsewhere = "", False
     for number, value in _fields(data):
-        if kind == "tensor" and number == _DATA_LOCATION and value == 1:
-            return True
-        if number in inner and isinstance(value, memoryview) and _refers(value, inner[number], depth + 1):
-            return True
-    return False
+        if kind == "tensor":
+            elsewhere |= number == _DATA_LOCATION and value == 1
+            if number == _EXTERNAL_DATA and isinstance(value, memoryview):
+                name = _location(value) or name
+        if number in inner and isinstance(value, memoryview):
+            yield from _external(value, inner[number], depth + 1)
+    if elsewhere:
+        yield name
+
+
+def _location(entry: memoryview) -> str:
+    """The file's name in an entry of ``external_data``, a pair of texts; empty in other entries."""
+    texts = {number: bytes(value) for number, value in _fields(entry) if isinstance(value, memoryview)}
+    is_location = texts.get(_KEY) == b"location"
+    return texts.get(_VALUE, b"").decode("utf-8", "backslashreplace") if is_location else ""
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:

@@ -1,0 +1,1 @@
+"""Golden frames: what a model must answer, how that is made, and how another answer is compared with it."""

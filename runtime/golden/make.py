@@ -1,0 +1,153 @@
+"""Makes the golden files of a bundle: frames from the author's pictures, results by the reference path."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+from runtime.bundle.golden_messages import FRAMES, GOLDEN_FOLDER, RESULTS, GoldenMade, Making, Request
+from runtime.bundle.manifest import Manifest, Variant
+from runtime.bundle.metrics import CellsAgree, DetectionsAgree, Metric
+from runtime.errors import Code, EdgewardError
+from runtime.findings import Findings
+from runtime.golden import author_frames, results, y4m
+from runtime.golden.reference import engines
+from runtime.golden.reference.model import Reference
+from runtime.golden.results import GoldenFrameResult
+from runtime.source.frame import Picture
+
+Tell = Callable[[Making], None]
+_LIBRARIES = {"opencv": "opencv-python-headless", "numpy": "numpy", "pyav": "av"}
+
+
+def make(request: Request, tell: Tell) -> GoldenMade:
+    """Write ``golden/`` and say what is in it.
+
+    Args:
+        request: what is to be made.
+        tell: hears of each frame.
+
+    Raises:
+        EdgewardError: ``BUNDLE_GOLDEN`` and whatever a model can raise.
+    """
+    folder, into = Path(request.folder), Path(request.into)
+    variant = chosen(request.manifest, request.reference, toml=request.toml)
+    files, sources = _write_frames(request, folder, into, tell)
+    began = time.monotonic()
+    manifest = request.manifest
+    reference = Reference(manifest, variant, _reader(manifest, folder), where=manifest.name)
+    found: list[Findings] = []
+
+    def opened(name: str) -> BinaryIO:
+        return (into / name).open("rb")
+
+    # Read back: what answers here is what travels.
+    for frame in y4m.golden_frames(files, opened, count=len(sources)):
+        tell(Making(doing=f"asking {variant.id}", done=len(found), total=len(sources)))
+        found.append(reference.look(frame))
+    counts = [counting(findings, request.metric) for findings in found]
+    _must_show_something(found, counts, request.metric, where=f"{request.toml}: golden.frames")
+    engine = engines.version(variant.engine)
+    frames = [GoldenFrameResult(source=name, findings=one) for name, one in zip(sources, found, strict=True)]
+    made_by = {name: importlib.metadata.version(package) for name, package in _LIBRARIES.items()}
+    (into / RESULTS).write_bytes(results.encode(frames, made_by | {"engine": engine}))
+    return GoldenMade(
+        files=tuple(files),
+        sources=tuple(sources),
+        reference=variant.id,
+        precision=variant.precision,
+        engine=engine,
+        findings=sum(counts),
+        empty=counts.count(0),
+        seconds=time.monotonic() - began,
+    )
+
+
+def chosen(manifest: Manifest, wanted: str, *, toml: str) -> Variant:
+    """The variant that answers: the one that is wanted, else the first of float32, else the first.
+
+    Raises:
+        EdgewardError: ``BUNDLE_GOLDEN`` when the reference path can run none of them.
+    """
+    where = f"{toml}: golden.reference"
+    candidates = [variant for variant in manifest.variants if wanted in {"", variant.id}]
+    if not candidates:
+        ids = ", ".join(variant.id for variant in manifest.variants)
+        raise EdgewardError(
+            Code.BUNDLE_GOLDEN, f"there is no variant {wanted!r}", where=where, remedy=f"use one of: {ids}"
+        )
+    able = [variant for variant in candidates if engines.version(variant.engine)]
+    if not able:
+        names = ", ".join(sorted({variant.engine for variant in candidates}))
+        what = f"the reference path has no engine here for {names}; it runs {', '.join(engines.KNOWN)}"
+        remedy = "install the engine (pip install 'edgeward[onnx]'), or add a variant for one of these"
+        raise EdgewardError(Code.BUNDLE_GOLDEN, what, where=where, remedy=remedy)
+    return next((variant for variant in able if variant.precision == "float32"), able[0])
+
+
+def _write_frames(request: Request, folder: Path, into: Path, tell: Tell) -> tuple[list[str], list[str]]:
+    """The ``.y4m`` files, one for each kind of picture, and of each frame its name, in their order."""
+    files = author_frames.wanted(request.frames, folder, toml=request.toml)
+    total = sum(len(each.numbers) for each in files)
+    (into / GOLDEN_FOLDER).mkdir()
+    writers: dict[Picture, tuple[str, BinaryIO, list[str]]] = {}
+    with ExitStack() as stack:
+        for done, frame in enumerate(author_frames.decoded(files, folder, toml=request.toml)):
+            tell(Making(doing="decoding", done=done, total=total))
+            if frame.picture not in writers:
+                name = FRAMES.format(len(writers) + 1)
+                stream: BinaryIO = stack.enter_context((into / name).open("xb"))
+                stream.write(y4m.header(frame.picture))
+                writers[frame.picture] = (name, stream, [])
+            _, stream, sources = writers[frame.picture]
+            stream.writelines(y4m.frame(frame.planes))
+            sources.append(frame.source)
+    written = writers.values()
+    return [name for name, _, _ in written], [source for _, _, sources in written for source in sources]
+
+
+def _reader(manifest: Manifest, folder: Path) -> Callable[[str], bytes]:
+    def read(path: str) -> bytes:
+        data = (folder / path).read_bytes()
+        if hashlib.sha256(data).hexdigest() != manifest.file(path).sha256:
+            what = "the file changed while it was packed"
+            raise EdgewardError(Code.BUNDLE_UNREADABLE, what, where=str(folder / path), remedy="try again")
+        return data
+
+    return read
+
+
+def counting(findings: Findings, metric: Metric) -> int:
+    """How many findings of a frame the comparison looks at."""
+    if isinstance(metric, DetectionsAgree):
+        return sum(one.score >= metric.min_score for one in findings.detections)
+    if isinstance(metric, CellsAgree):
+        return len(findings.segmentation.shares) if findings.segmentation else 0
+    return len(findings.classes) + len(findings.tensors) + bool(findings.embedding)
+
+
+def _must_show_something(
+    found: Sequence[Findings], counts: Sequence[int], metric: Metric, *, where: str
+) -> None:
+    """A comparison that no model could fail is none.
+
+    Raises:
+        EdgewardError: ``BUNDLE_GOLDEN``.
+    """
+    what = ""
+    if not sum(counts):
+        what = f"the model finds nothing in any of the {len(found)} golden frames"
+        if isinstance(metric, DetectionsAgree):
+            what += f" that scores {metric.min_score:g} or more"
+    elif isinstance(metric, CellsAgree):
+        labels = {run[0] for one in found if one.segmentation for run in one.segmentation.runs}
+        what = "" if len(labels) > 1 else "every cell of every golden frame is of one class"
+    if what:
+        remedy = "name frames that show what the model is for; check preprocess and postprocess"
+        what += ", so that a broken model would answer the same"
+        raise EdgewardError(Code.BUNDLE_GOLDEN, what, where=where, remedy=remedy)

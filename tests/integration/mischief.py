@@ -1,0 +1,173 @@
+"""An engine of another package, found by its entry point, that does to its process what its model file says.
+
+The model of a variant is a text: what to do when it is loaded, or, after ``run:``, when it runs. ``run:``
+alone is a good one. All of it is real: real signals, real memory, real endless sleep.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Signed, make_signed
+
+ENGINE = '''
+import ctypes, os, signal, sys, threading, time
+
+from runtime.engine import Capabilities, TensorInfo, allocate
+
+
+def capabilities():
+    return Capabilities(available=True, version="1.0", providers=("mischief",))
+
+
+def load(variant, files, options, *, where):
+    deed = files.model.decode()
+    if not deed.startswith("run:"):
+        do(deed)
+        deed = ""
+    return Engine(variant, deed[len("run:"):])
+
+
+class Engine:
+    provider = "mischief"
+
+    def __init__(self, variant, deed):
+        self.inputs = [TensorInfo(one.name, one.dtype, one.shape) for one in variant.inputs]
+        self.outputs = [TensorInfo(one.name, one.dtype, one.shape) for one in variant.outputs]
+        self._variant = variant
+        self._deed = deed
+        self._bindings = {}
+
+    def bind(self, batch):
+        return self._bindings.setdefault(batch, Binding(self._variant, self._deed, batch))
+
+    def release(self, batch):
+        pass
+
+    def close(self):
+        pass
+
+
+class Binding:
+    def __init__(self, variant, deed, batch):
+        def sized(one):
+            return allocate(one.dtype, [batch if isinstance(size, str) else size for size in one.shape])
+
+        self.inputs = [sized(one) for one in variant.inputs]
+        self.outputs = [sized(one) for one in variant.outputs]
+        self._batch = batch
+        self._deed = deed
+        self._runs = 0
+
+    def run(self):
+        self._runs += 1
+        self.outputs[0][...] = (0.125, 0.875)
+        if self._deed == "lie in batches" and self._batch > 1:
+            self.outputs[0][...] = (0.75, 0.25)
+        do("slow" if "in batches" in self._deed else self._deed, self._runs)
+
+
+def sockets():
+    """The descriptors of this process that lead to the agent."""
+    for number in range(3, 64):
+        try:
+            if os.readlink(f"/proc/self/fd/{number}").startswith("socket:"):
+                yield number
+        except OSError:
+            pass
+
+
+def do(deed, runs=0):
+    if deed == "abort":
+        os.abort()
+    elif deed == "native abort":
+        ctypes.CDLL(None).abort()
+    elif deed == "segfault":
+        ctypes.string_at(0)
+    elif deed == "sleep":
+        while True:
+            time.sleep(3600)
+    elif deed == "sleep deaf":
+        signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
+        ctypes.CDLL(None).pause()
+        while True:
+            time.sleep(3600)
+    elif deed == "burn":
+        while True:
+            pass
+    elif deed == "late sleep" and runs == 20:
+        time.sleep(3600)
+    elif deed == "exit":
+        os._exit(0)
+    elif deed == "eat":
+        eaten = []
+        while True:
+            eaten.append(bytearray(os.urandom(1 << 20)))
+    elif deed == "print":
+        while True:
+            sys.stderr.write("x" * 1000 + "\\n")
+    elif deed == "garbage":
+        for number in sockets():
+            os.write(number, b"\\0\\0\\0\\5hello")
+        time.sleep(3600)
+    elif deed == "endless frame":
+        for number in sockets():
+            os.write(number, b"\\xff" * 64)
+        time.sleep(3600)
+    elif deed == "lie":
+        from runtime import ipc
+        for number in sockets():
+            os.write(number, ipc.encode(ipc.Stopped(reason="stop")))
+        time.sleep(3600)
+    elif deed == "close":
+        for number in sockets():
+            os.close(number)
+        time.sleep(3600)
+    elif deed == "child":
+        if os.fork() == 0:
+            time.sleep(3600)
+        os.abort()
+    elif deed == "slow":
+        time.sleep(0.02)
+    elif deed == "raise":
+        raise KeyError("no such operator")
+'''
+
+_VARIANT = """
+[[variant]]
+id = "{id}"
+engine = "mischief"
+file = "{id}.model"
+input = [{{ name = "x", dtype = "float32", shape = [1, 3, 32, 32] }}]
+output = [{{ name = "y", dtype = "float32", shape = [1, 2] }}]
+"""
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files as pip leaves them behind, where children find them."""
+    folder.mkdir()
+    (folder / "mischief_edgeward.py").write_text(ENGINE)
+    info = folder / "mischief_edgeward-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mischief_edgeward\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[edgeward.engines]\nmischief = mischief_edgeward\n")
+    before = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{before}" if before else str(folder))
+
+
+def bundle(folder: Path, deeds: Mapping[str, str], extra: str = "", name: str = "mischief") -> Signed:
+    """A bundle with a variant for each deed, by id; ``extra`` goes to the end of ``bundle.toml``."""
+    author = folder / "author"
+    author.mkdir(parents=True)
+    text = f'[bundle]\nname = "{name}"\nversion = "1.0.0"\nrelease_counter = 1\nlabels_file = "labels.txt"\n'
+    for one, deed in deeds.items():
+        (author / f"{one}.model").write_text(deed)
+        text += _VARIANT.format(id=one)
+    (author / "labels.txt").write_text("nothing\nsomething\n")
+    text += '[preprocess]\nfit = "stretch"\n[postprocess]\ndecoder = "classification"\n' + extra
+    (author / "bundle.toml").write_text(text)
+    return make_signed(folder, author, author / f"{next(iter(deeds))}.model")
