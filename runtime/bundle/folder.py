@@ -124,7 +124,7 @@ def _check_kind(status: os.stat_result, path: Path) -> None:
         code = _KINDS.get(stat.S_IFMT(status.st_mode), Code.BUNDLE_MEMBER_DEVICE)
         what = f"this is {kind_of(status.st_mode)}, which was not signed"
         raise EdgewardError(code, what, where=str(path), remedy="remove it")
-    if status.st_nlink != 1:
+    if status.st_nlink > 1:
         what = "a hard link: the file has another name too, by which it can be changed"
         raise EdgewardError(Code.BUNDLE_MEMBER_HARDLINK, what, where=str(path), remedy=_LINKED)
 

@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import shutil
-import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -138,7 +137,7 @@ def _check_space(descriptor: int, into: Path, needed: int) -> None:
     """Say that a bundle does not fit before the flash is worn by writing as much of it as does."""
     room = os.fstatvfs(descriptor)
     free = room.f_bavail * room.f_frsize
-    if needed > free:
+    if needed > free and room.f_blocks:  # some network file systems say nothing about their room
         what = f"{needed >> 10} KiB are needed, {free >> 10} KiB are free"
         remedy = "free some space and try again"
         raise EdgewardError(Code.SYSTEM_DISK_FULL, what, where=str(into), remedy=remedy)
@@ -159,10 +158,9 @@ class Staging:
         self._name = name
         self._descriptor = os.open(name, FOLDER, dir_fd=parent)
         self._folders = {""}
-        status = os.fstat(self._descriptor)
-        if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        if os.listdir(self._descriptor):  # noqa: PTH208 - by its descriptor
             self.close()
-            raise PermissionError(errno.EACCES, "the staging folder is not private", str(self.folder))
+            raise OSError(errno.EEXIST, "somebody else uses the staging folder", str(self.folder))
 
     def close(self) -> None:
         """Close the folder's descriptor."""

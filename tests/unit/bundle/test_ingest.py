@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -132,6 +133,39 @@ def test_a_full_disk_is_named_and_leaves_nothing(
     monkeypatch.undo()
     assert caught.value.code is Code.SYSTEM_DISK_FULL
     assert listed(into) == []
+
+
+class Room(NamedTuple):
+    """What ``statvfs`` says, as far as it counts."""
+
+    f_bavail: int
+    f_frsize: int = 4096
+    f_blocks: int = 1000
+
+
+def test_a_bundle_that_does_not_fit_is_not_begun(
+    small: Path, release: KeyPair, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fstatvfs", lambda _: Room(f_bavail=0))
+    monkeypatch.setattr(os, "write", lambda *_: pytest.fail("something was written"))
+    with pytest.raises(EdgewardError, match="2 KiB are needed, 0 KiB are free") as caught:
+        ingest(small, [release.public], into)
+    assert caught.value.code is Code.SYSTEM_DISK_FULL
+    assert listed(into) == []
+
+
+def test_a_file_system_that_does_not_say_what_is_free_is_tried(
+    small: Path, release: KeyPair, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fstatvfs", lambda _: Room(f_bavail=0, f_blocks=0))
+    assert ingest(small, [release.public], into).new
+
+
+def test_a_hard_link_in_the_store_is_replaced_by_a_file(small: Path, release: KeyPair, into: Path) -> None:
+    model = ingest(small, [release.public], into).path / "model.onnx"
+    os.link(model, into.parent / "another name")
+    assert ingest(small, [release.public], into).new
+    assert model.stat().st_nlink == 1
 
 
 def test_a_store_that_cannot_be_made_is_named(small: Path, release: KeyPair, tmp_path: Path) -> None:
