@@ -207,9 +207,22 @@ def _check(config: Config, where: str) -> None:
             where=f"{where}: trust.release_keys",
             remedy="name the public key files that you trust, or add one with 'edgeward trust add'",
         )
+    for index, key in enumerate(config.trust.release_keys):
+        _check_plain_key(Path(key), f"{where}: trust.release_keys[{index}]")
     _unique([item.name for item in config.pipeline], "pipeline", where)
     for index, pipeline in enumerate(config.pipeline):
         _check_pipeline(pipeline, f"pipeline[{index}]", where)
+
+
+def _check_plain_key(path: Path, key: str) -> None:
+    """What a trust folder says of its keys is watched while the agent runs, of ``trust.folder`` only."""
+    try:
+        folder = path.is_dir()
+    except OSError:
+        folder = False  # whoever reads it says why
+    if folder or is_key_file(path.name):
+        what, remedy = "expected a plain public key file", "name a trust folder as trust.folder"
+        raise EdgewardError(Code.CONFIG_VALUE, what, where=key, remedy=remedy)
 
 
 def _has_key_files(folder: str) -> bool:

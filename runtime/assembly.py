@@ -52,7 +52,7 @@ def _assembled(start: ipc.Start) -> Assembled:
         _must_have_boxes(loaded, f"stage {stage.name}")
         inner = stages[stage.name] = model.load(Path(stage.bundle_dir), stage.manifest_sha256, stage.engine)
         step = Step(stage, Inference(inner, clock, score_threshold=stage.score_threshold))
-        step.inference.measure_batches(min(start.max_batch, stage.max_crops))
+        step.inference.measure_batches(min(stage.max_batch, stage.max_crops))
         steps.append(step)
     cascade = Cascade(steps, loaded.manifest.labels) if steps else None
     pipeline = Pipeline(inference, clock, tiles=tiles, cascade=cascade)

@@ -97,7 +97,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Only detections of ``labels`` (all when empty) with at least ``min_score`` whose box is at least
     ``min_size`` source pixels wide and high; the box grown by ``grow`` of its size on each side; the best
-    ``max_crops`` of a frame.
+    ``max_crops`` of a frame, ``max_batch`` at most in one inference.
     """
 
     name: str
@@ -109,6 +109,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     grow: float = 0.0
     max_crops: int = 16
     score_threshold: float | None = None
+    max_batch: int = 8
     engine: EngineOptions = EngineOptions()
 
 
@@ -117,8 +118,8 @@ class Start(_Message, frozen=True, kw_only=True, tag="start"):
 
     ``manifest_sha256`` is what the agent's verifier found signed; the worker loads nothing that does
     not hash to it and to the digests in it. ``max_batch``: of pictures that wait, at most so many go into
-    one inference where the model allows it and measuring shows that it gains. ``annotate`` names a video
-    file to write, or is empty.
+    one inference of the first model where it allows that and measuring shows that it gains. ``annotate``
+    names a video file to write, or is empty.
     """
 
     pipeline: str
@@ -137,7 +138,8 @@ class Examine(_Message, frozen=True, kw_only=True, tag="examine"):
     """Agent to preflight child, first of all: examine the variant that ``engine`` names, or list them all.
 
     ``max_batch`` as for ``Start``. ``rounds`` of latency are measured after the warm-up, fewer when that
-    takes more than ``measure_s``, yet never fewer than ``runtime.preflight.messages.MIN_ROUNDS``.
+    takes more than ``measure_s``, yet not fewer than ``runtime.preflight.messages.MIN_ROUNDS`` before
+    ``last_s`` are over.
     """
 
     bundle_dir: str
@@ -146,6 +148,7 @@ class Examine(_Message, frozen=True, kw_only=True, tag="examine"):
     max_batch: int = 1
     rounds: int = 100
     measure_s: float = 10.0
+    last_s: float = 45.0
 
 
 class Measure(_Message, frozen=True, kw_only=True, tag="measure"):

@@ -6,6 +6,8 @@ root=$(CDPATH='' cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034 # for the scripts that source this
 venv="$root/.venv"
 cd "$root"
+# Tests and benchmarks import onnxruntime by themselves: it is to tell nobody.
+export ORT_DISABLE_TELEMETRY=1
 
 say() { printf '== %s\n' "$*" >&2; }
 die() {

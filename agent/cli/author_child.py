@@ -15,6 +15,9 @@ from agent.cli import output
 from agent.workers.process import worker_environment
 from runtime.errors import Code, EdgewardError
 
+# What it may take to give new files their names, on a slow stick too.
+_FINISHES_IN_S = 5.0
+
 
 def run(tool: str, request: dict[str, Any], *, where: str, threads: int = 1) -> dict[str, Any]:
     """What ``runtime.authoring.child`` found; how far it is goes to standard error.
@@ -45,7 +48,7 @@ def run(tool: str, request: dict[str, Any], *, where: str, threads: int = 1) -> 
         try:
             answer = _converse(child, request)
         except BaseException:
-            child.kill()
+            _end(child)
             raise
         child.wait()
         if "ok" in answer:
@@ -56,6 +59,15 @@ def run(tool: str, request: dict[str, Any], *, where: str, threads: int = 1) -> 
                 Code.of(error["code"]), error["what"], where=error["where"], remedy=error["remedy"]
             )
         raise _died(child.returncode, said, where)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End it; while it gives new files their names it is let finish."""
+    child.terminate()
+    try:
+        child.wait(_FINISHES_IN_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
 
 
 def _converse(child: subprocess.Popen[bytes], request: dict[str, Any]) -> dict[str, Any]:
@@ -104,5 +116,8 @@ def _died(status: int, said: IO[bytes], where: str) -> EdgewardError:
         what, remedy = "the tool was killed, perhaps for want of memory", "free some memory and try again"
         return EdgewardError(Code.SYSTEM_IO, what, where=where, remedy=remedy)
     name = signal.Signals(-status).name
+    if -status in {signal.SIGINT, signal.SIGTERM}:
+        what = f"the tool was ended by {name}; nothing was changed"
+        return EdgewardError(Code.SYSTEM_IO, what, where=where, remedy="try again")
     what = f"the engine ended its process with {name} when it loaded or ran the model"
     return EdgewardError(Code.MODEL_LOAD, what, where=where, remedy="export the model again")

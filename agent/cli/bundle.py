@@ -173,10 +173,16 @@ def handle_pack(options: argparse.Namespace) -> int:
                 f"golden results come from {golden.reference!r}, which is {golden.precision}: "
                 "what is lost in it is not seen; add a float32 variant"
             )
+        if golden.alike:
+            output.warn(
+                "a model that is stuck, and answers always the same, would pass: "
+                "name golden frames that show different things"
+            )
         document["golden"] = {
             "frames": len(golden.sources),
             "findings": golden.findings,
             "empty_frames": golden.empty,
+            "alike": golden.alike,
             "reference": golden.reference,
             "engine": golden.engine,
             "seconds": round(golden.seconds, 3),

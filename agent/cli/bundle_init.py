@@ -36,7 +36,7 @@ def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="the model file; it is copied")
     parser.add_argument(
-        "--out", metavar="FOLDER", type=Path, help="a new folder (default: the bundle's name)"
+        "--out", metavar="FOLDER", type=Path, help="a new or empty folder (default: the bundle's name)"
     )
     parser.add_argument("--name", type=_name, help="of the bundle (default: the file's)")
     parser.add_argument("--labels", metavar="FILE", type=Path, help="names of the classes, one a line")
@@ -92,14 +92,11 @@ def _summary(found: dict[str, Any]) -> str:
         ("labels", f"{labels['count']}, {labels['source']}" if labels["count"] else "none"),
         ("trial", _trial(found["trial"])),
     ]
-    text = f"drafted {found['folder']}/bundle.toml\n"
+    text = f"drafted {output.plain(found['folder'])}/bundle.toml\n"
     text += "".join(_row(name, line) for name, line in rows)
     if found["to_check"]:
         text += "to check, since the model file does not say it:\n"
-        text += "".join(
-            textwrap.fill(each, 100, initial_indent=f"  {number}. ", subsequent_indent="     ") + "\n"
-            for number, each in enumerate(found["to_check"], 1)
-        )
+        text += "".join(_filled(each, f"  {number}. ") for number, each in enumerate(found["to_check"], 1))
     folder, bundle = shlex.quote(found["folder"]), f"{found['name']}.ewb"
     text += f"next: edgeward bundle pack {folder} --out {bundle}\n"
     text += f"      edgeward bundle sign {bundle} --key KEY\n"
@@ -113,7 +110,13 @@ def _trial(trial: dict[str, Any]) -> str:
 
 
 def _row(name: str, line: str) -> str:
-    return textwrap.fill(line, 100, initial_indent=f"  {name:<11}", subsequent_indent=" " * 13) + "\n"
+    return _filled(line, f"  {name:<11}")
+
+
+def _filled(line: str, before: str) -> str:
+    # Names of tensors are whoever's who made the model, and may hold commands to the terminal.
+    shown = output.plain(line)
+    return textwrap.fill(shown, 100, initial_indent=before, subsequent_indent=" " * len(before)) + "\n"
 
 
 def _tensor(spec: dict[str, Any]) -> str:

@@ -61,7 +61,7 @@ def _say(stream: TextIO, line: str) -> None:
         stream.flush()
 
 
-def _in_one_line(text: str) -> str:
+def plain(text: str) -> str:
     """What is quoted in ``text`` may hold line breaks and commands to the terminal: show them as they are."""
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
@@ -81,7 +81,7 @@ def print_error(error: EdgewardError, *, as_json: bool) -> None:
     if as_json:
         _say(sys.stderr, json.dumps({"error": error.as_dict()}, ensure_ascii=False))
     else:
-        _say(sys.stderr, f"edgeward: {_in_one_line(str(error))}")
+        _say(sys.stderr, f"edgeward: {plain(str(error))}")
 
 
 def can_rewrite() -> bool:
@@ -92,13 +92,13 @@ def can_rewrite() -> bool:
 def rewrite(text: str = "") -> None:
     """Put ``text`` in the place of the last line on stderr, cut to the width of the terminal."""
     with suppress(OSError):
-        sys.stderr.write(f"\r\x1b[K{text[: max(1, shutil.get_terminal_size().columns - 1)]}")
+        sys.stderr.write(f"\r\x1b[K{plain(text)[: max(1, shutil.get_terminal_size().columns - 1)]}")
         sys.stderr.flush()
 
 
 def progress(text: str) -> None:
     """A line of progress on stderr, so that stdout stays for results."""
-    _say(sys.stderr, text)
+    _say(sys.stderr, plain(text))
 
 
 def warn(text: str) -> None:

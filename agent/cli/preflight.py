@@ -63,6 +63,13 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--threads", type=arguments.threads, default=1, metavar="N", help="threads of the model (default 1)"
     )
     parser.add_argument(
+        "--max-batch",
+        type=_batch,
+        default=1,
+        metavar="N",
+        help="pictures at a time, at most: as many as a pipeline has streams (default 1)",
+    )
+    parser.add_argument(
         "--rounds", type=_rounds, default=100, metavar="N", help=f"frames to measure, {MIN_ROUNDS} or more"
     )
     parser.add_argument(
@@ -83,7 +90,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--latency-ms",
         type=_milliseconds,
         metavar="MS",
-        help="a budget for 95 %% of the frames, beside the bundle's own",
+        help="a budget for the 95th percentile of a frame, beside the bundle's own",
     )
     parser.add_argument(
         "--require-golden", action="store_true", help="refuse a bundle whose answers cannot be checked"
@@ -136,12 +143,17 @@ async def _check(options: argparse.Namespace, scratch: Path) -> Report:
             require_golden=options.require_golden,
             latency_ms=options.latency_ms,
         ),
+        max_batch=options.max_batch,
         witness=Witness(on_step=step),
     )
     try:
         return await check.run(options.variant)
     finally:
         progress.clear()
+
+
+def _batch(text: str) -> int:
+    return int(arguments.number(text, int, 1, 64, "a number of pictures between 1 and 64"))
 
 
 def _rounds(text: str) -> int:

@@ -32,8 +32,8 @@ def add_module(parser: argparse.ArgumentParser) -> None:
     """``--pkcs11-module``."""
     parser.add_argument(
         "--pkcs11-module",
-        metavar="FILE.so",
-        type=Path,
+        metavar="FILE",
+        default="",  # no Path, which takes the ./ away that keeps the loader from looking elsewhere
         help="the token's library (default: the URI's module-path, then the variable PKCS11_MODULE_PATH)",
     )
 
@@ -71,7 +71,7 @@ def open_key(options: argparse.Namespace) -> Iterator[SigningKey]:
 
     uri = pkcs11_uri.parse(options.pkcs11)
     pin = _pin(_pin_file(options, uri))
-    with token_key.open_key(uri, module=_module(options), pin=pin) as key:
+    with token_key.open_key(uri, module=options.pkcs11_module, pin=pin) as key:
         yield key
 
 
@@ -87,16 +87,12 @@ def public_key(options: argparse.Namespace) -> ec.EllipticCurvePublicKey:
     uri = pkcs11_uri.parse(options.pkcs11)
     file = _pin_file(options, uri)
     pin = _pin(file) if file else None
-    key: ec.EllipticCurvePublicKey = token_key.read_public(uri, module=_module(options), pin=pin)
+    key: ec.EllipticCurvePublicKey = token_key.read_public(uri, module=options.pkcs11_module, pin=pin)
     return key
 
 
 def _pin_file(options: argparse.Namespace, uri: Pkcs11Uri) -> Path | None:
     return options.pin_file or (Path(uri.pin_source) if uri.pin_source else None)
-
-
-def _module(options: argparse.Namespace) -> str:
-    return str(options.pkcs11_module or "")
 
 
 def _token_key() -> ModuleType:

@@ -95,14 +95,20 @@ def _add_add(actions: Actions) -> None:
     )
     parser.add_argument("--name", default="", metavar="NAME", help="what the key is called (default: FILE)")
     parser.add_argument("--replace", action="store_true", help="say anew what a key that is there may do")
-    parser.add_argument("--force", action="store_true", help="take it though its place is taken")
+    parser.add_argument(
+        "--force", action="store_true", help="though its place is taken, or no release key is left"
+    )
     _add_yes(parser)
 
 
 def _add_remove(actions: Actions) -> None:
     parser = _action(actions, "remove", "trust a key no more", "remove release-2026", handle_remove)
     parser.add_argument("key", metavar="NAME|FINGERPRINT", help="the key, as 'edgeward trust list' shows it")
-    parser.add_argument("--force", action="store_true", help="remove the last active release key too")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="remove the last release key too, or one that the configuration names",
+    )
     _add_yes(parser)
 
 
@@ -127,7 +133,7 @@ def _add_floors(actions: Actions) -> None:
 
 
 def _counter(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text[:20]) < 1 << 63:
+    if not text.isdecimal() or len(text) > 19 or not 1 <= int(text) < 1 << 63:
         raise argparse.ArgumentTypeError(f"{text!r} is not a release counter, 1 or more")
     return int(text)
 
@@ -186,7 +192,7 @@ def handle_list(options: argparse.Namespace) -> int:
     config = _config(options)
     folder = _folder(options, config)
     keys = store.list_keys(folder)
-    named = store.list_named([Path(key) for key in config.trust.release_keys] if config else [], keys)
+    named = store.list_named(_release_keys(config), keys)
     ignored = store.list_ignored(folder)
     for name in ignored:
         output.warn(f"{name!r} in {folder} is not read: a key file ends in .toml")
@@ -201,18 +207,46 @@ def handle_add(options: argparse.Namespace) -> int:
     """Add a key, or say anew what it may do."""
     from agent.trust import store  # noqa: PLC0415 - the crypto library, for this command only
     from runtime.bundle import keys  # noqa: PLC0415
-    from runtime.bundle.trust_folder import KeyFile  # noqa: PLC0415
+    from runtime.bundle.trust_folder import Grant, KeyFile  # noqa: PLC0415
 
-    folder = _folder(options, _config(options))
+    config = _config(options)
+    folder = _folder(options, config)
     file = KeyFile(
         role=options.role,
         public_key=keys.public_pem(keys.load_public(options.file)).decode("ascii"),
         state="standby" if options.standby else "active",
-        names=tuple(name.strip() for name in options.names.split(",")),
+        names=_names(options),
     )
-    name = options.name or options.file.stem
-    plan = store.plan_add(folder, name, file, replace=options.replace, force=options.force)
-    return _carry_out(options, folder, plan)
+    plan = store.plan_add(
+        folder,
+        options.name or options.file.stem,
+        file,
+        replace=options.replace,
+        plain=store.list_readable(_release_keys(config)),
+        force=options.force,
+    )
+    grant = Grant(role=file.role, names=file.names)
+    affected = store.signed_with(plan.key.fingerprint, _bundles(config), grant) if options.replace else []
+    return _carry_out(options, folder, plan, affected)
+
+
+def _names(options: argparse.Namespace) -> tuple[str, ...]:
+    """What ``--names`` lists.
+
+    Raises:
+        EdgewardError: ``USAGE``.
+    """
+    from runtime.bundle.trust_folder import is_pattern  # noqa: PLC0415 - for this command only
+
+    names = tuple(name.strip() for name in options.names.split(","))
+    wrong = [name for name in names if not is_pattern(name)]
+    if wrong:
+        what, remedy = f"{wrong[0]!r} is no name of a bundle, nor a pattern", "write it as 'conveyor,ppe-*'"
+        raise EdgewardError(Code.USAGE, what, where="--names", remedy=remedy)
+    if options.role == "operate" and names != ("*",):
+        what, remedy = "a key with the role operate signs no bundles", "leave it out"
+        raise EdgewardError(Code.USAGE, what, where="--names", remedy=remedy)
+    return names
 
 
 def handle_remove(options: argparse.Namespace) -> int:
@@ -221,10 +255,14 @@ def handle_remove(options: argparse.Namespace) -> int:
 
     config = _config(options)
     folder = _folder(options, config)
-    others = len(config.trust.release_keys) if config else 0
-    plan = store.plan_remove(folder, options.key, others=others, force=options.force)
+    plain = store.list_readable(_release_keys(config))
+    plan = store.plan_remove(folder, options.key, plain=plain, force=options.force)
     affected = store.signed_with(plan.key.fingerprint, _bundles(config))
     return _carry_out(options, folder, plan, affected)
+
+
+def _release_keys(config: Config | None) -> list[Path]:
+    return [Path(key) for key in config.trust.release_keys] if config else []
 
 
 def _bundles(config: Config | None) -> list[Path]:
@@ -239,7 +277,7 @@ def _carry_out(options: argparse.Namespace, folder: Path, plan: Plan, affected: 
     from agent.trust import store  # noqa: PLC0415 - the crypto library, for these commands only
 
     for bundle in affected:
-        output.warn(f"signed by this key, and refused without it: {bundle}")
+        output.warn(f"signed by this key, and refused from then on: {bundle}")
     _confirm(options, trust_report.plan_text(folder, plan))
     store.carry_out(folder, plan)
     if options.json:
@@ -273,13 +311,16 @@ def handle_floors_lower(options: argparse.Namespace) -> int:
         options, f"releases of {options.name!r} from {options.to} on may run again; now from {before.counter}"
     )
     log = audit.path_in(folder)
-    audit.append(
-        log, "floor lowered", floors=str(path), name=options.name, before=before.counter, after=options.to
-    )
-    floors.lower(path, options.name, options.to)
-    document = {"floors": str(path), "name": options.name, "before": before.counter, "after": options.to}
+    facts: dict[str, Any] = {
+        "floors": str(path),
+        "name": options.name,
+        "before": before.counter,
+        "after": options.to,
+    }
+    with audit.told(log, "floor lowered", **facts):
+        floors.lower(path, options.name, options.to, was=before)
     text = f"releases of {options.name} from {options.to} on may run (it was {before.counter})\n"
-    return _told(options, document, text)
+    return _told(options, facts, text)
 
 
 def handle_floors_reset(options: argparse.Namespace) -> int:
@@ -289,8 +330,8 @@ def handle_floors_reset(options: argparse.Namespace) -> int:
     config = _config(options)
     path, folder = _floors_path(options, config), _folder(options, config)
     _confirm(options, f"any release of any bundle may run again: {path} is set aside")
-    audit.append(audit.path_in(folder), "floors reset", floors=str(path))
-    aside = floors.reset(path)
+    with audit.told(audit.path_in(folder), "floors reset", floors=str(path)):
+        aside = floors.reset(path)
     document = {"floors": str(path), "aside": str(aside or "")}
     kept = f"; the old file is {aside}" if aside else "; there were none"
     return _told(options, document, f"the floors of {path} begin anew{kept}\n")

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 # What is true of a running agent (``agent.trust.device``, ``agent.workers.pipeline``).
 NOTICE_ADDED = "A running agent takes notice by itself: a pipeline that was refused is tried again at once."
+NOTICE_CHANGED = (
+    "A running agent takes notice by itself: what the key may sign no more is stopped and refused."
+)
 NOTICE_REMOVED = "A running agent takes notice by itself: what only this key signed is stopped and refused."
+_NOTICES = {"key added": NOTICE_ADDED, "key changed": NOTICE_CHANGED, "key removed": NOTICE_REMOVED}
 
 
 def keys_document(
@@ -56,7 +60,7 @@ def plan_text(folder: Path, plan: Plan) -> str:
 
 def plan_done(plan: Plan) -> str:
     """What has happened, and what a running agent makes of it."""
-    notice = NOTICE_REMOVED if plan.what == "key removed" else NOTICE_ADDED
+    notice = _NOTICES[plan.what]
     return f"{plan.what}: {plan.key.name} ({plan.key.fingerprint})\n{_promoted(plan)}{notice}\n"
 
 

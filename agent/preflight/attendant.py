@@ -9,15 +9,17 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from agent.preflight.report import Refusal
+from agent.preflight.turns import Turn, Turns
 from agent.workers.process import WorkerProcess
 from runtime import ipc
 from runtime.errors import Code, EdgewardError
-from runtime.preflight.messages import STEPS, Candidates, Examined, Examining, Step
+from runtime.preflight.messages import STEPS, Candidates, Examined, Examining, LatencyFigures, Step
 
 log = logging.getLogger("preflight")
 
@@ -25,7 +27,15 @@ log = logging.getLogger("preflight")
 COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "runtime.preflight")
 # What an engine may print while it loads and runs; past it, it would fill the log of the agent as well.
 MAX_PRINTED = 2 << 20
-_MAX_MESSAGES = 10_000
+# A child tells five times a second how far it is.
+_MESSAGES_PER_S = 10
+_MOST_MESSAGES = 1000
+# Of whatever a child sends: it goes into the log, the record and the report of health.
+_MOST_TEXT = 2000
+_MOST_OF_A_LINE = 300
+_MOST_FIGURES = 100
+# Of the memory that is free at the start, when the device sets no limit: the rest is for the others.
+_SHARE_OF_FREE = 0.75
 _LOOK_EVERY_S = 0.05
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _END_WITHIN_S = 2.0
@@ -39,7 +49,10 @@ _DOING: dict[Step, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What a child may take: seconds for each step, and MB of memory (proportional set size)."""
+    """What a child may take: seconds for each step, and MB of memory (proportional set size).
+
+    ``memory_mb`` 0: three quarters of what is free when it starts.
+    """
 
     load_s: float
     step_s: float
@@ -54,12 +67,14 @@ class Bounds:
 class Attended:
     """What came of a child: its answer, or why there is none.
 
-    ``pss_mb`` is the most that was seen; ``last_lines`` the end of what it printed, when it was refused.
+    ``pss_mb`` is the most that was seen, ``limit_mb`` what was allowed; ``last_lines`` the end of what it
+    printed, when it was refused.
     """
 
     answer: Candidates | Examined | None = None
     refusal: Refusal | None = None
     pss_mb: float = 0.0
+    limit_mb: float = 0.0
     last_lines: tuple[str, ...] = ()
 
 
@@ -68,7 +83,7 @@ class Attendant:
 
     Args:
         bounds: past which the child is killed.
-        measuring: held while a child measures its latency, so that no two disturb each other.
+        turns: a child starts when it is its turn, and measures its latency in it.
         command: the child's program; ``--fd N --parent PID`` are appended.
         on_log: gets each line that the child prints.
         on_step: is told how far it is.
@@ -78,7 +93,7 @@ class Attendant:
     def __init__(
         self,
         bounds: Bounds,
-        measuring: asyncio.Lock,
+        turns: Turns,
         *,
         command: Sequence[str] = COMMAND,
         on_log: Callable[[str], None] = lambda _: None,
@@ -86,7 +101,7 @@ class Attendant:
         on_start: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._bounds = bounds
-        self._measuring = measuring
+        self._turns = turns
         self._command = command
         self._on_log = on_log
         self._on_step = on_step
@@ -95,6 +110,7 @@ class Attendant:
         self._so_far = ""
         self._killed_for: Refusal | None = None
         self._pss_mb = 0.0
+        self._limit_mb = bounds.memory_mb
 
     async def examine(self, task: ipc.Examine) -> Attended:
         """Have ``task`` done. Await it in the main thread: the child dies with the thread that started it.
@@ -102,20 +118,27 @@ class Attendant:
         Raises:
             EdgewardError: ``SYSTEM_IO`` when no process can be started.
         """
-        worker = await self._started(task)
-        watch = asyncio.create_task(self._watch(worker))
-        try:
-            self._on_start(worker.pid)
-            async with AsyncExitStack() as held:
-                answer = await self._answer(worker, held)
-        finally:
-            watch.cancel()
-            worker.kill()
-            await _gone(worker)
+        async with self._turns.take() as turn:
+            # Not before: while others are tried nobody knows what will be free.
+            if not self._bounds.memory_mb:
+                self._limit_mb = _SHARE_OF_FREE * psutil.virtual_memory().available / 1e6
+            worker = await self._started(task)
+            watch = asyncio.create_task(self._watch(worker))
+            try:
+                self._on_start(worker.pid)
+                answer = await self._answer(worker, turn, task)
+            finally:
+                watch.cancel()
+                worker.kill()
+                await _gone(worker)
+        # One that was killed may have answered just before.
+        answer = self._killed_for or answer
         if isinstance(answer, Refusal):
-            refusal = self._killed_for or answer
-            return Attended(refusal=refusal, pss_mb=self._pss_mb, last_lines=tuple(worker.last_lines[-5:]))
-        return Attended(answer=answer, pss_mb=self._pss_mb)
+            last_lines = tuple(line[:_MOST_OF_A_LINE] for line in worker.last_lines[-5:])
+            return Attended(
+                refusal=answer, pss_mb=self._pss_mb, limit_mb=self._limit_mb, last_lines=last_lines
+            )
+        return Attended(answer=answer, pss_mb=self._pss_mb, limit_mb=self._limit_mb)
 
     async def _started(self, task: ipc.Examine) -> WorkerProcess:
         try:
@@ -124,16 +147,19 @@ class Attendant:
             what = f"no process can be started: {error.strerror}"
             raise EdgewardError(Code.SYSTEM_IO, what, where=sys.executable, remedy="check memory") from error
 
-    async def _answer(self, worker: WorkerProcess, held: AsyncExitStack) -> Candidates | Examined | Refusal:
+    async def _answer(
+        self, worker: WorkerProcess, turn: Turn, task: ipc.Examine
+    ) -> Candidates | Examined | Refusal:
         deadline = _from_now(self._bounds.of(self._step))
-        for _ in range(_MAX_MESSAGES):
+        in_all_s = self._bounds.load_s + 2 * self._bounds.step_s
+        for _ in range(_MOST_MESSAGES + round(_MESSAGES_PER_S * in_all_s)):
             message = await self._next(worker, deadline)
             if not (isinstance(message, Examining) and STEPS.index(message.step) >= STEPS.index(self._step)):
-                return self._last_word(message)
+                return self._last_word(message, task)
             if message.step != self._step:
                 self._step = message.step
                 if message.step == "latency":
-                    await held.enter_async_context(self._measuring)
+                    await turn.keep()
                     worker.send(ipc.Measure())
                 deadline = _from_now(self._bounds.of(self._step))
             self._so_far = f", {message.done} of {message.total} frames" if message.done else ""
@@ -153,16 +179,18 @@ class Attendant:
             return Refusal(Code.PREFLIGHT_MISBEHAVED.text, f"its process talked nonsense: {error.what}")
         return await self._ended(worker) if message is None else message
 
-    def _last_word(self, message: ipc.FromWorker | Refusal) -> Candidates | Examined | Refusal:
+    def _last_word(
+        self, message: ipc.FromWorker | Refusal, task: ipc.Examine
+    ) -> Candidates | Examined | Refusal:
         match message:
             case Refusal() | Candidates():
                 return message
-            case Examined() if _makes_sense(message):
+            case Examined() if _makes_sense(message, task.engine.variant, self._step):
                 return message
             case ipc.Fatal():
                 named = message.where and message.code != Code.ENGINE_UNAVAILABLE.text
                 text = f"{message.where}: {message.what}" if named else message.what
-                return Refusal(message.code, text, message.remedy)
+                return Refusal(message.code, text[:_MOST_TEXT], message.remedy[:_MOST_TEXT])
             case _:
                 return self._nonsense()
 
@@ -181,7 +209,7 @@ class Attendant:
         elif how == "killed by SIGKILL":
             how = "killed from outside, perhaps for want of memory"
         last = worker.last_lines[-1:]
-        said = f"; its last line: {last[0][:300]}" if last else ""
+        said = f"; its last line: {last[0][:_MOST_OF_A_LINE]}" if last else ""
         text = f"its process ended while {_DOING[self._step]}: {how}{said}"
         return Refusal(Code.PREFLIGHT_CRASHED.text, text)
 
@@ -193,13 +221,16 @@ class Attendant:
             # To ask for the proportional size holds up the process; it cannot be more than what is resident.
             if resident > highest:
                 highest = resident + (1 << 20)
-                self._pss_mb = max(self._pss_mb, round((_proportional(worker.pid) or resident) / 1e6, 1))
-            if self._pss_mb > self._bounds.memory_mb:
+                # In a thread, since it takes the kernel a while for one that has a lot.
+                pss = await asyncio.to_thread(_proportional, worker.pid) or resident
+                self._pss_mb = max(self._pss_mb, round(pss / 1e6, 1))
+            if self._pss_mb > self._limit_mb:
                 text = (
                     f"took {self._pss_mb:.0f} MB of memory while {_DOING[self._step]}, "
-                    f"over this device's limit of {self._bounds.memory_mb:.0f} MB"
+                    f"over this device's limit of {self._limit_mb:.0f} MB"
                 )
-                self._kill(worker, Refusal(Code.PREFLIGHT_MEMORY.text, text))
+                remedy = "free some memory, or allow it more"
+                self._kill(worker, Refusal(Code.PREFLIGHT_MEMORY.text, text, remedy))
             elif worker.printed_bytes > MAX_PRINTED:
                 text = f"printed more than {MAX_PRINTED >> 20} MiB while {_DOING[self._step]}"
                 self._kill(worker, Refusal(Code.PREFLIGHT_MISBEHAVED.text, text))
@@ -223,13 +254,36 @@ def _from_now(seconds: float) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
-def _makes_sense(found: Examined) -> bool:
-    figures = [found.load_ms, found.peak_mb]
-    if found.latency is not None:
-        figures += [found.latency.p50_ms, found.latency.p95_ms, found.latency.max_ms]
-    wrong = found.golden is not None and not found.golden.passed
-    # Without its latency a variant cannot be ranked.
-    return all(math.isfinite(one) and one >= 0 for one in figures) and (found.latency is not None or wrong)
+def _makes_sense(found: Examined, variant: str, step: Step) -> bool:
+    """Whether these can be figures of ``variant``, whose child was at ``step`` when it told them.
+
+    Against one that is broken, not one that lies: whatever can write into its process can invent any figure.
+    """
+    golden, latency = found.golden, found.latency
+    texts = [found.variant, found.engine, found.provider]
+    figures = [found.load_ms, found.peak_mb, found.pss_mb or 0.0]
+    if golden is not None:
+        texts += [golden.why, *golden.figures]
+        figures += map(abs, golden.figures.values())
+    if latency is not None:
+        texts += latency.stages_ms
+        figures += latency.stages_ms.values()
+        right = step == "latency" and (golden is None or golden.passed) and _in_order(latency)
+    else:
+        # Without its latency a variant cannot be ranked.
+        right = step == "golden" and golden is not None and not golden.passed
+    return (
+        right
+        and found.variant == variant
+        and len(figures) <= _MOST_FIGURES
+        and all(len(text) <= _MOST_TEXT for text in texts)
+        and all(math.isfinite(one) and one >= 0 for one in figures)
+    )
+
+
+def _in_order(latency: LatencyFigures) -> bool:
+    # No comparison is true of what is no number.
+    return latency.rounds > 0 and 0 <= latency.p50_ms <= latency.p95_ms <= latency.max_ms < math.inf
 
 
 def _resident(pid: int) -> int:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
+import math
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
-import psutil
 
 from agent.preflight.attendant import COMMAND, Attendant, Attended, Bounds
-from agent.preflight.report import Budgets, Refusal, Report, VariantReport, budgets, judged, ranked
+from agent.preflight.report import Budgets, Refusal, Report, VariantReport, bad_luck, budgets, judged, ranked
+from agent.preflight.turns import Turns
 from runtime import ipc
 from runtime.bundle.ingested import Ingested
 from runtime.errors import Code, EdgewardError
 from runtime.preflight.messages import Candidate, Candidates, Examined, Examining
 
-# Of the memory that is free at the start, when the device sets no limit: the rest is for the others.
-_SHARE_OF_FREE = 0.75
 # What is asked of a variant is not asked of our own child that lists them.
 _LIST_S = 60.0
 _LIST_MB = 256.0
@@ -64,7 +62,7 @@ class BundleCheck:
         engine: how engines run here; its ``variant`` is the only one that is tried, when it names one.
         settings: what is asked.
         max_batch: pictures that a worker would take into one inference, at most.
-        measuring: shared by all checks of a process, since two that measure at a time disturb each other.
+        turns: shared by all checks of a process.
         command: the child's program.
         witness: is told what happens.
     """
@@ -76,13 +74,13 @@ class BundleCheck:
         settings: Settings,
         *,
         max_batch: int = 1,
-        measuring: asyncio.Lock | None = None,
+        turns: Turns | None = None,
         command: Sequence[str] = COMMAND,
         witness: Witness | None = None,
     ) -> None:
         self._bundle = bundle
         self._settings = settings
-        self._measuring = measuring or asyncio.Lock()
+        self._turns = turns or Turns()
         self._command = command
         self._witness = witness or Witness()
         self._task = ipc.Examine(
@@ -93,8 +91,10 @@ class BundleCheck:
             rounds=settings.rounds,
             # So that a slow variant has its figures before its time is over.
             measure_s=min(settings.measure_s, settings.deadline_s / 2),
+            last_s=settings.deadline_s * 0.75,
         )
         self._where = f"{bundle.name} {bundle.version}"
+        self._limit_mb = math.inf
 
     async def run(self, only: Sequence[str] = ()) -> Report:
         """Examine every variant, or those with the ids in ``only``.
@@ -106,7 +106,7 @@ class BundleCheck:
         bounds = Bounds(
             load_s=self._settings.load_s,
             step_s=self._settings.deadline_s,
-            memory_mb=self._settings.memory_mb or _SHARE_OF_FREE * psutil.virtual_memory().available / 1e6,
+            memory_mb=self._settings.memory_mb,
         )
         candidates = await self._candidates(bounds)
         if self._settings.require_golden and not candidates.golden:
@@ -116,9 +116,8 @@ class BundleCheck:
             remedy = "ask its author to add [golden] to bundle.toml, or do not require them on this device"
             raise EdgewardError(Code.PREFLIGHT_UNCHECKED, what, where=self._where, remedy=remedy)
         allowed = budgets(candidates, latency_ms=self._settings.latency_ms)
-        golden = candidates.golden > 0
         wanted = self._wanted(candidates, only)
-        found = [await self._variant(one, bounds, allowed, golden=golden) for one in wanted]
+        found = [await self._settled(one, bounds, allowed, candidates.golden) for one in wanted]
         order = ranked(found)
         return Report(
             name=self._bundle.name,
@@ -127,9 +126,9 @@ class BundleCheck:
             machine=platform.machine(),
             chosen=order[0] if order else "",
             ranked=order,
-            checked=golden,
+            checked=candidates.golden > 0,
             budgets=allowed,
-            memory_limit_mb=round(bounds.memory_mb),
+            memory_limit_mb=round(self._limit_mb),
             variants=tuple(found),
         )
 
@@ -153,14 +152,22 @@ class BundleCheck:
                 raise EdgewardError(Code.ENGINE_UNAVAILABLE, what, where=self._where, remedy=remedy)
         return [candidate for candidate in candidates.variants if not ids or candidate.id in ids]
 
+    async def _settled(
+        self, candidate: Candidate, bounds: Bounds, allowed: Budgets, golden: int
+    ) -> VariantReport:
+        """The second answer where the first may have been bad luck."""
+        found = await self._variant(candidate, bounds, allowed, golden)
+        return await self._variant(candidate, bounds, allowed, golden) if bad_luck(found, allowed) else found
+
     async def _variant(
-        self, candidate: Candidate, bounds: Bounds, allowed: Budgets, *, golden: bool
+        self, candidate: Candidate, bounds: Bounds, allowed: Budgets, golden: int
     ) -> VariantReport:
         options = msgspec.structs.replace(self._task.engine, variant=candidate.id)
         attended = await self._attend(bounds, options, candidate)
+        self._limit_mb = min(self._limit_mb, attended.limit_mb)
         answer = attended.answer
         # An answer that leaves out what there was to compare is none.
-        if isinstance(answer, Examined) and (answer.golden is not None or not golden):
+        if isinstance(answer, Examined) and (answer.golden.frames if answer.golden else 0) == golden:
             return judged(candidate, answer, allowed, pss_mb=attended.pss_mb)
         refusal = attended.refusal or Refusal(Code.PREFLIGHT_MISBEHAVED.text, "its process gave no figures")
         unfit = refusal.code == Code.ENGINE_UNAVAILABLE.text
@@ -186,7 +193,7 @@ class BundleCheck:
 
         attendant = Attendant(
             bounds if candidate is not None else replace(bounds, load_s=_LIST_S, memory_mb=_LIST_MB),
-            self._measuring,
+            self._turns,
             command=self._command,
             on_log=self._witness.on_log,
             on_step=step,

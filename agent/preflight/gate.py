@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,6 +16,7 @@ from agent.preflight.attendant import COMMAND
 from agent.preflight.check import BundleCheck, Settings, Witness
 from agent.preflight.record import Record, Records, key_of
 from agent.preflight.report import Report
+from agent.preflight.turns import Turns
 from runtime import ipc
 from runtime.bundle.ingested import Ingested
 from runtime.errors import Code
@@ -54,6 +56,13 @@ class Asked:
     max_batch: int = 1
 
 
+class Passed(NamedTuple):
+    """What may run: a variant, empty for the first that fits; at most so many pictures in one inference."""
+
+    variant: str
+    batch: int
+
+
 class Gate:
     """Lets through what has passed preflight on this device, and remembers it.
 
@@ -76,18 +85,18 @@ class Gate:
         self._config = config
         self._command = command
         self._refusal_stands_s = refusal_stands_s
-        self._measuring = asyncio.Lock()
+        self._turns = Turns()
         self._known: dict[tuple[str, str], Record] = {}
         self._asking: dict[tuple[str, str], asyncio.Lock] = {}
 
-    async def variant(
+    async def passed(
         self,
         asked: Asked,
         *,
         on_log: Callable[[str], None] = lambda _: None,
         on_start: Callable[[int], None] = lambda _: None,
-    ) -> str:
-        """The variant to run: the fastest that passed, or as configured when preflight is switched off.
+    ) -> Passed:
+        """What to run: the fastest that passed, or as configured when preflight is switched off.
 
         Args:
             asked: the bundle, and how it is to run.
@@ -98,7 +107,7 @@ class Gate:
             EdgewardError: ``PREFLIGHT_*`` or the code that all variants were refused with, with figures.
         """
         if not self._config.enabled:
-            return asked.engine.variant
+            return Passed(asked.engine.variant, asked.max_batch)
         settings = Settings(
             load_s=asked.load_s,
             deadline_s=self._config.deadline_s,
@@ -115,14 +124,14 @@ class Gate:
         refused = record.report.refused()
         if refused is not None:
             raise refused
-        return record.report.chosen
+        return Passed(record.report.chosen, min(record.report.batch, asked.max_batch))
 
     async def _record(
         self, place: tuple[str, str], asked: Asked, settings: Settings, witness: Witness
     ) -> Record:
         """What is known, if it still stands, else what is found now."""
         record = self._known.get(place) or self._records.read(*place)
-        if record is None or not record.stands:
+        if record is None or not record.stands(self._refusal_stands_s):
             attempt = 1 if record is None else record.attempt + 1
             report = await self._examined(asked, settings, witness)
             stands_s = 0.0 if report.chosen else self._stands_s(report, attempt)
@@ -150,7 +159,7 @@ class Gate:
             asked.engine,
             settings,
             max_batch=asked.max_batch,
-            measuring=self._measuring,
+            turns=self._turns,
             command=self._command,
             witness=witness,
         )

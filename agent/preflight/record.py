@@ -19,6 +19,7 @@ from typing import Literal
 
 import msgspec
 
+from agent.file_mark import mark
 from agent.preflight.check import Settings
 from agent.preflight.report import Report
 from runtime import ipc
@@ -27,7 +28,7 @@ from runtime.errors import EdgewardError
 
 log = logging.getLogger("preflight")
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 8 << 20  # a hundred variants that all have a lot to say
 MAX_RECORDS = 64
 _INSTALLED = {".dist-info", ".egg-info"}
 
@@ -57,20 +58,21 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         """With the time of now."""
         return cls(digest=digest, key=key, at=time.time(), attempt=attempt, stands_s=stands_s, report=report)
 
-    @property
-    def stands(self) -> bool:
-        """Whether it still counts: always when a variant passed."""
-        return bool(self.report.chosen) or 0 <= time.time() - self.at < self.stands_s
+    def stands(self, at_most_s: float) -> bool:
+        """Whether it still counts: always when a variant passed, else for ``at_most_s`` seconds at most."""
+        return bool(self.report.chosen) or 0 <= time.time() - self.at < min(self.stands_s, at_most_s)
 
 
 def key_of(engine: ipc.EngineOptions, settings: Settings, max_batch: int) -> str:
     """What makes a record stale, as 16 hexadecimal digits.
 
-    Engine options, what is asked of a variant, pictures at a time, the packages that are installed with their
-    versions (engines and edgeward among them), Python, the kernel and the kind of machine.
+    Engine options, the files of delegates, what is asked of a variant, pictures at a time, the packages that
+    are installed with their versions (engines and edgeward among them), Python, the kernel and the kind of
+    machine.
     """
     parts = (
         msgspec.json.encode(engine, order="sorted"),
+        repr([mark(Path(delegate.path)) for delegate in engine.delegates]).encode(),
         repr(settings).encode(),
         str(max_batch).encode(),
         "\n".join(_packages()).encode(),
@@ -116,6 +118,9 @@ class Records:
             return None
         if (record.digest, record.key, record.report.digest) != (digest, key, digest):
             log.warning("%s is about another bundle: preflight runs again", path)
+            return None
+        if not record.report.follows:
+            log.warning("%s says what does not follow from its figures: preflight runs again", path)
             return None
         return record
 

@@ -12,6 +12,8 @@ from runtime.preflight.messages import Candidate, Candidates, Examined, GoldenFi
 
 # Medians that differ by less are the same in practice: then the author's order decides, each time alike.
 SAME_SPEED = 1.05
+# Of a bundle that has many; the record and the log have them all.
+_MOST_REASONS = 8
 _REMEDY = "use another bundle, or one with a variant that this device can run"
 
 
@@ -70,6 +72,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit_mb: float
     variants: tuple[VariantReport, ...]
 
+    @property
+    def follows(self) -> bool:
+        """Whether order and verdicts follow from the figures, as in each report that was not edited."""
+        order = ranked(self.variants)
+        sound = all((variant.state == "passed") == (not variant.refusals) for variant in self.variants)
+        right = all(one.golden is None or one.golden.passed for one in self.variants if one.id in order)
+        return sound and right and (self.ranked, self.chosen) == (order, order[0] if order else "")
+
+    @property
+    def batch(self) -> int:
+        """Pictures at a time, at most, with which the answers of the variant to run were looked at."""
+        return next((max(1, one.batch) for one in self.variants if one.id == self.chosen), 1)
+
     def refused(self) -> EdgewardError | None:
         """The error when no variant passed.
 
@@ -78,7 +93,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.chosen:
             return None
-        tried = [variant for variant in self.variants if variant.state == "refused"]
+        tried = tuple(variant for variant in self.variants if variant.state == "refused")
         first = [refusal for variant in tried for refusal in variant.refusals[:1]]
         codes = {refusal.code for refusal in first}
         if not tried:
@@ -87,8 +102,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             code = Code.of(codes.pop()) if len(codes) == 1 else Code.PREFLIGHT_REFUSED
         reasons = [
             f"variant {variant.id!r} {'; '.join(refusal.text for refusal in variant.refusals)}"
-            for variant in (tried or self.variants)
+            for variant in (tried or self.variants)[:_MOST_REASONS]
         ]
+        left_out = len(tried or self.variants) - len(reasons)
+        if left_out:
+            reasons.append(f"{left_out} more variants are refused as well")
         remedies = {refusal.remedy for refusal in first if refusal.remedy}
         remedy = remedies.pop() if len(remedies) == 1 else _REMEDY
         return EdgewardError(code, ". ".join(reasons), where=f"{self.name} {self.version}", remedy=remedy)
@@ -113,7 +131,7 @@ def judged(
     last_lines: tuple[str, ...] = (),
 ) -> VariantReport:
     """A variant that was examined to the end. ``pss_mb``: the most that was seen from outside."""
-    refusals = tuple(_refusals(found, allowed))
+    refusals = tuple(_refusals(found, allowed, pss_mb))
     return VariantReport(
         id=candidate.id,
         engine=candidate.engine,
@@ -131,7 +149,7 @@ def judged(
     )
 
 
-def _refusals(found: Examined, allowed: Budgets) -> list[Refusal]:
+def _refusals(found: Examined, allowed: Budgets, pss_mb: float) -> list[Refusal]:
     refusals = []
     if found.golden is not None and not found.golden.passed:
         text = f"other answers than its author's to {found.golden.frames} golden frames: {found.golden.why}"
@@ -143,13 +161,28 @@ def _refusals(found: Examined, allowed: Budgets) -> list[Refusal]:
             f"(median {took.p50_ms:.1f} ms), over the budget of {most:g} ms"
         )
         refusals.append(Refusal(Code.PREFLIGHT_LATENCY.text, text))
-    if allowed.memory_mb is not None and found.peak_mb > allowed.memory_mb:
-        text = f"takes up to {found.peak_mb:.0f} MB of memory, over the budget of {allowed.memory_mb:g} MB"
+    # The kernel may tell a process nothing of its peak.
+    peak_mb = max(found.peak_mb, pss_mb)
+    if allowed.memory_mb is not None and peak_mb > allowed.memory_mb:
+        text = f"takes up to {peak_mb:.0f} MB of memory, over the budget of {allowed.memory_mb:g} MB"
         refusals.append(Refusal(Code.PREFLIGHT_MEMORY.text, text))
     if allowed.load_ms is not None and found.load_ms > allowed.load_ms:
         text = f"took {found.load_ms:.0f} ms to load, over the budget of {allowed.load_ms:g} ms"
         refusals.append(Refusal(Code.PREFLIGHT_LOAD.text, text))
     return refusals
+
+
+def bad_luck(found: VariantReport, allowed: Budgets) -> bool:
+    """Whether ``found`` may have been refused for what the board did meanwhile.
+
+    A tail of slow frames beside a median within the budget is one of something else that ran; and what is
+    loaded for the first time comes from a slow card, or has to be compiled.
+    """
+    codes = {refusal.code for refusal in found.refusals}
+    if found.state != "refused" or codes - {Code.PREFLIGHT_LATENCY.text, Code.PREFLIGHT_LOAD.text}:
+        return False
+    most = allowed.latency_p95_ms
+    return most is None or found.latency is None or found.latency.p50_ms <= most
 
 
 def ranked(variants: Sequence[VariantReport]) -> tuple[str, ...]:

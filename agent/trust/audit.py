@@ -10,11 +10,14 @@ import json
 import os
 import pwd
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agent.trust import held_folder
 from runtime.bundle.staging import sync_folder, write_all
+from runtime.bundle.trust_folder import check_ownership
 from runtime.errors import Code, EdgewardError, from_os_error
 
 NAME = "audit.jsonl"
@@ -35,13 +38,14 @@ def append(path: Path, what: str, **facts: Any) -> None:
         facts: what belongs to it, as JSON.
 
     Raises:
-        EdgewardError: ``SYSTEM_*`` when it cannot be written: then nothing must be changed either.
+        EdgewardError: ``SYSTEM_*`` when it cannot be written, ``TRUST_WRITABLE`` when others may write to it:
+            then nothing must be changed either.
     """
     record = {"when": _now(), "what": what, **_who(), **facts}
     line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        held_folder.make(path.parent, mode=0o755)
         new = not os.path.lexists(path)
         descriptor = os.open(path, flags, 0o600)
         try:
@@ -49,6 +53,7 @@ def append(path: Path, what: str, **facts: Any) -> None:
             if not stat.S_ISREG(status.st_mode):
                 remedy = "move it away, so that the log can be a file"
                 raise EdgewardError(Code.SYSTEM_IO, "not a plain file", where=str(path), remedy=remedy)
+            check_ownership(status, path)
             if status.st_size and os.pread(descriptor, 1, status.st_size - 1) != b"\n":
                 line = b"\n" + line  # power failed while the last line was written
             write_all(descriptor, line)
@@ -59,6 +64,21 @@ def append(path: Path, what: str, **facts: Any) -> None:
             sync_folder(path.parent)
     except OSError as error:
         raise from_os_error(error, where=str(path), fallback=Code.SYSTEM_IO) from error
+
+
+@contextmanager
+def told(path: Path, what: str, **facts: Any) -> Iterator[None]:
+    """``append``, then the block that makes the change; when that fails, a second record says so.
+
+    Raises:
+        EdgewardError: as ``append``, and what the block raises.
+    """
+    append(path, what, **facts)
+    try:
+        yield
+    except (EdgewardError, OSError) as error:
+        append(path, "failed", failed=what, why=str(error), **facts)
+        raise
 
 
 def _now() -> str:

@@ -13,8 +13,9 @@ from agent.file_mark import mark
 from agent.trust import floors
 from runtime.bundle import trust_folder
 from runtime.bundle.ingested import Ingested
+from runtime.bundle.regular_file import KEY, read_regular
 from runtime.bundle.trust_folder import Grant, is_key_file
-from runtime.errors import EdgewardError
+from runtime.errors import Code, EdgewardError
 
 log = logging.getLogger("trust")
 
@@ -33,15 +34,23 @@ class DeviceTrust:
         """Key files, and the trust folder where there is one: it may be made while the agent runs.
 
         Raises:
+            EdgewardError: ``KEY_MISSING`` when there is neither.
             OSError: it cannot be said whether there is one.
         """
-        if self._folder is None:
-            return self._release_keys
+        found = (
+            [*self._release_keys, self._folder] if self._folder and self._has_folder() else self._release_keys
+        )
+        if not found:
+            where = str(self._folder or "trust")
+            remedy = "add one with 'edgeward trust add FILE.pub'"
+            raise EdgewardError(Code.KEY_MISSING, "no key is trusted", where=where, remedy=remedy)
+        return found
+
+    def _has_folder(self) -> bool:
         try:
-            self._folder.stat()
+            return self._folder is not None and bool(self._folder.stat())
         except FileNotFoundError:
-            return self._release_keys
-        return [*self._release_keys, self._folder]
+            return False
 
     def marks(self) -> object:
         """What changes when a key is added, removed or changed, or when others get or lose the right to."""
@@ -62,8 +71,8 @@ class DeviceTrust:
     async def commit(self, bundles: Iterable[Ingested]) -> EdgewardError | None:
         """Raise the floors to these bundles, which have run; returns what went wrong.
 
-        In a thread: a slow disk must not stop the agent. ``BUNDLE_COUNTER_REUSED`` means that one of the
-        bundles must not run on; any other error, that the floors stay where they were.
+        In a thread: a slow disk must not stop the agent. ``BUNDLE_COUNTER_REUSED`` and ``BUNDLE_ROLLBACK``
+        mean that one of the bundles must not run on; any other error, that the floors stay where they were.
         """
         try:
             for bundle in bundles:
@@ -94,9 +103,14 @@ class DeviceTrust:
 
     def _grants(self) -> dict[str, Grant]:
         """What each key may do, by fingerprint."""
-        files = (trust_folder.fingerprint(path.read_text("ascii", "replace")) for path in self._release_keys)
-        grants = dict.fromkeys(files, Grant())
-        if self._folder is not None and self._folder in self.keys():
+        grants = {}
+        for path in self._release_keys:
+            # One that was taken away is a key that was taken away, as in the folder.
+            if not path.exists():
+                continue
+            text = read_regular(path, KEY, limit=trust_folder.MAX_BYTES, follow_links=True)
+            grants[trust_folder.fingerprint(text.decode("ascii", "replace"))] = Grant()
+        if self._folder is not None and self._has_folder():
             for entry in trust_folder.read_folder(self._folder):
                 name = trust_folder.fingerprint(entry.file.public_key)
                 grants[name] = Grant(role=entry.file.role, names=entry.file.names)

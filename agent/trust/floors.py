@@ -5,21 +5,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
+from agent.trust import held_folder
 from runtime.bundle import floors
 from runtime.bundle.floors import Floor
 from runtime.bundle.policy import check_floor
 from runtime.bundle.replace import replacing
 from runtime.bundle.staging import sync_folder
 from runtime.errors import Code, EdgewardError, from_os_error
-
-LOCK_WAIT_S = 10.0
 
 
 def path_in(state_dir: Path) -> Path:
@@ -40,14 +37,15 @@ def raise_to(path: Path, name: str, counter: int, digest: str) -> bool:
         Whether the file had to change.
 
     Raises:
-        EdgewardError: ``BUNDLE_COUNTER_REUSED`` when another bundle has run under that counter;
-            ``TRUST_FLOORS``, ``TRUST_WRITABLE`` or ``SYSTEM_*`` when the file cannot be used.
+        EdgewardError: ``BUNDLE_ROLLBACK`` when a newer release has run meanwhile, ``BUNDLE_COUNTER_REUSED``
+            when another bundle has under that counter; ``TRUST_FLOORS``, ``TRUST_WRITABLE`` or ``SYSTEM_*``
+            when the file cannot be used.
     """
-    with _locked(path):
+    # The agent's own, and root's: nobody else may look in, or lock it.
+    held_folder.make(path.parent, mode=0o700)
+    with held_folder.held(path.parent, by_file=False):
         known = floors.load(path)
         floor = known.get(name)
-        if floor is not None and counter < floor.counter:
-            return False
         check_floor(name, counter, digest, floor, where=str(path))
         new = Floor(counter=counter, digest=digest)
         if floor == new:
@@ -56,16 +54,22 @@ def raise_to(path: Path, name: str, counter: int, digest: str) -> bool:
         return True
 
 
-def lower(path: Path, name: str, counter: int) -> Floor:
+def lower(path: Path, name: str, counter: int, *, was: Floor | None = None) -> Floor:
     """Let releases of ``name`` from ``counter`` on run again; returns the floor that was.
 
-    Whichever bundle comes first with just that counter is the one from then on.
+    Whichever bundle comes first with just that counter is the one from then on. ``was`` is the floor for
+    which somebody has said yes to this.
 
     Raises:
-        EdgewardError: ``USAGE`` when there is no such floor or it is not higher; as ``raise_to``.
+        EdgewardError: ``USAGE`` when there is no such floor or it is not higher; ``SYSTEM_BUSY`` when it is
+            not ``was`` any more; as ``raise_to``.
     """
-    with _locked(path):
+    check_lower(path, name, counter)
+    with held_folder.held(path.parent, by_file=False):
         floor = check_lower(path, name, counter)
+        if was not in {None, floor}:
+            what, remedy = f"the floor of {name!r} has changed meanwhile", "look at it and try again"
+            raise EdgewardError(Code.SYSTEM_BUSY, what, where=str(path), remedy=remedy)
         _write(path, {**floors.load(path), name: Floor(counter=counter, digest="")})
         return floor
 
@@ -90,10 +94,13 @@ def reset(path: Path) -> Path | None:
     Raises:
         EdgewardError: ``SYSTEM_*``.
     """
-    with _locked(path):
+    # Made here the folder would be root's, and the agent could not write the first floor into it.
+    if not floors.is_there(path):
+        return None
+    with held_folder.held(path.parent, by_file=False):
         if not floors.is_there(path):
             return None
-        aside = path.with_name(f"{path.name}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+        aside = _free_name(path)
         try:
             path.rename(aside)
             sync_folder(path.parent)
@@ -103,44 +110,16 @@ def reset(path: Path) -> Path | None:
         return aside
 
 
+def _free_name(path: Path) -> Path:
+    """With the time in it; nothing that was set aside before is written over."""
+    when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    number, found = 1, path.with_name(f"{path.name}.{when}")
+    while os.path.lexists(found):
+        number += 1
+        found = path.with_name(f"{path.name}.{when}-{number}")
+    return found
+
+
 def _write(path: Path, known: Mapping[str, Floor]) -> None:
     with replacing(path) as stream:
         stream.write(floors.encode(known))
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Between reading and writing nobody else does: the agent and a person at the command line."""
-    folder = path.parent
-    try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise from_os_error(error, where=str(folder), fallback=Code.SYSTEM_IO) from error
-    try:
-        lock_folder(descriptor, folder)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def lock_folder(descriptor: int, folder: Path) -> None:
-    """Hold a folder for this process until ``descriptor`` is closed.
-
-    Raises:
-        EdgewardError: ``SYSTEM_BUSY`` when another one holds it for longer than ten seconds; ``SYSTEM_IO``
-            where a file system has no locks.
-    """
-    deadline = time.monotonic() + LOCK_WAIT_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() >= deadline:
-                what, remedy = "another process is changing it", "try again when it is done, or end it"
-                raise EdgewardError(Code.SYSTEM_BUSY, what, where=str(folder), remedy=remedy) from error
-            time.sleep(0.02)
-        except OSError as error:
-            raise from_os_error(error, where=str(folder), fallback=Code.SYSTEM_IO) from error
-        else:
-            return

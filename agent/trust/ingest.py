@@ -97,7 +97,10 @@ async def ingest(
     try:
         child = await asyncio.create_subprocess_exec(
             *_command(bundle, keys, into, limits, floors),
-            stdin=asyncio.subprocess.DEVNULL,
+            # A bundle that comes by standard input is the child's too; else there is nothing to read.
+            stdin=None
+            if isinstance(bundle, Stream) and bundle.descriptor == 0
+            else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=_environment(),

@@ -7,23 +7,20 @@ change, the order is such that no moment has fewer keys than before or after.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from agent.trust import audit
-from agent.trust.floors import lock_folder
+from agent.trust import audit, held_folder
 from runtime.bundle import keys, signature, trust_folder
 from runtime.bundle.archive import open_archive
 from runtime.bundle.replace import replacing
 from runtime.bundle.sign import read_front
 from runtime.bundle.staging import sync_folder
-from runtime.bundle.trust_folder import Entry, KeyFile, Role, State
+from runtime.bundle.trust_folder import Entry, Grant, KeyFile, Role, State
 from runtime.errors import Code, EdgewardError, from_os_error
 
 
@@ -65,40 +62,57 @@ def list_named(files: Sequence[Path], known: Sequence[Key]) -> list[Key]:
     Raises:
         EdgewardError: ``KEY_MISSING``, ``KEY_INVALID``.
     """
-    named = []
+    named = [_plain(path) for path in files]
+    return [key for key in named if all(other.fingerprint != key.fingerprint for other in known)]
+
+
+def list_readable(files: Sequence[Path]) -> list[Key]:
+    """Those of some plain public key files that are there and hold a key."""
+    found = []
     for path in files:
-        key = keys.load_public(path)
-        name = keys.fingerprint(key)
-        if all(other.fingerprint != name for other in known):
-            named.append(
-                Key(
-                    name=path.stem,
-                    role="release",
-                    state="active",
-                    names=("*",),
-                    fingerprint=name,
-                    curve=keys.curve_name(key),
-                    file=str(path),
-                )
-            )
-    return named
+        with suppress(EdgewardError):
+            found.append(_plain(path))
+    return found
+
+
+def _plain(path: Path) -> Key:
+    key = keys.load_public(path)
+    return Key(
+        name=path.stem,
+        role="release",
+        state="active",
+        names=("*",),
+        fingerprint=keys.fingerprint(key),
+        curve=keys.curve_name(key),
+        file=str(path),
+    )
 
 
 def list_ignored(folder: Path) -> list[str]:
     """Names of what lies in a trust folder and is no key file."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return sorted(name for name in names if not trust_folder.is_key_file(name) and name != audit.NAME)
+    own = {audit.NAME, held_folder.LOCK_NAME}
+    return sorted(name for name in names if not trust_folder.is_key_file(name) and name not in own)
 
 
-def plan_add(folder: Path, name: str, file: KeyFile, *, replace: bool = False, force: bool = False) -> Plan:
+def plan_add(
+    folder: Path,
+    name: str,
+    file: KeyFile,
+    *,
+    replace: bool = False,
+    plain: Sequence[Key] = (),
+    force: bool = False,
+) -> Plan:
     """Add a key under a name, which is that of its file; or, with ``replace``, say anew what it may do.
 
     One active and one standby key for each role and set of names is what a rotation needs; a further one is
-    taken with ``force`` only.
+    taken with ``force`` only, as is another role for the last release key. ``plain`` is as in
+    ``plan_remove``.
 
     Raises:
-        EdgewardError: ``USAGE`` when the name or the place is taken; ``TRUST_KEY_FILE`` for what cannot be a
-            key file; as ``list_keys``.
+        EdgewardError: ``USAGE`` when the name or the place is taken; ``TRUST_LAST_KEY``; ``TRUST_KEY_FILE``
+            for what cannot be a key file; as ``list_keys``.
     """
     if not trust_folder.is_key_name(name):
         remedy = "use up to 64 letters, digits, '.', '-' and '_' with --name"
@@ -123,22 +137,24 @@ def plan_add(folder: Path, name: str, file: KeyFile, *, replace: bool = False, f
             Code.USAGE, what, where=str(rivals[0].path), remedy=f"{remedy}, or insist with --force"
         )
     after = sorted([*rest, entry], key=lambda item: item.path)
+    for changed in same_name:
+        _check_left(changed, after, _beside(plain, entries), force=force)
     what = "key changed" if same_name else "key added"
     return Plan(what=what, key=key, before=_all(entries), after=_all(after), write=(entry,))
 
 
-def plan_remove(folder: Path, wanted: str, *, others: int = 0, force: bool = False) -> Plan:
+def plan_remove(folder: Path, wanted: str, *, plain: Sequence[Key] = (), force: bool = False) -> Plan:
     """Remove a key; when it was active, the standby key of the same role and names becomes active.
 
     Args:
         folder: the trust folder.
         wanted: the key's name, or its fingerprint or at least eight digits of its beginning.
-        others: how many release keys the device trusts beside the folder's.
-        force: whether the last active release key may go too.
+        plain: the plain keys that the configuration names.
+        force: whether the last release key may go too, or one that ``plain`` goes on trusting.
 
     Raises:
-        EdgewardError: ``USAGE`` when no key, or more than one, is meant; ``TRUST_LAST_KEY``; as
-            ``list_keys``.
+        EdgewardError: ``USAGE`` when no key, or more than one, is meant, or when ``plain`` has it too;
+            ``TRUST_LAST_KEY``; as ``list_keys``.
     """
     entries = _entries(folder)
     gone = _wanted(entries, wanted, folder)
@@ -152,15 +168,17 @@ def plan_remove(folder: Path, wanted: str, *, others: int = 0, force: bool = Fal
         )
     promoted = {entry.path: entry for entry in write}
     after = [promoted.get(entry.path, entry) for entry in rest]
-    was_active = gone.file.role == "release" and gone.file.state == "active"
-    left = sum(entry.file.role == "release" and entry.file.state == "active" for entry in after)
-    if was_active and not left and not others and not force:
-        what = f"{gone.name!r} is the last active release key: without it no bundle is taken"
-        remedy = "add another one first, or insist with --force"
-        raise EdgewardError(Code.TRUST_LAST_KEY, what, where=str(gone.path), remedy=remedy)
+    key = _shown(gone)
+    for twin in plain:
+        if twin.fingerprint == key.fingerprint and not force:
+            # What the folder says of a key is less than a plain file grants.
+            what = f"{twin.file} of trust.release_keys holds this key too, which then may sign any bundle"
+            remedy = "take it out of the configuration and restart the agent first, or insist with --force"
+            raise EdgewardError(Code.USAGE, what, where=str(gone.path), remedy=remedy)
+    _check_left(gone, after, _beside(plain, entries), force=force)
     return Plan(
         what="key removed",
-        key=_shown(gone),
+        key=key,
         before=_all(entries),
         after=_all(after),
         write=write,
@@ -168,16 +186,40 @@ def plan_remove(folder: Path, wanted: str, *, others: int = 0, force: bool = Fal
     )
 
 
-def signed_with(fingerprint: str, bundles: Sequence[Path]) -> list[str]:
+def _beside(plain: Sequence[Key], entries: Sequence[Entry]) -> list[Key]:
+    """Those plain keys that may sign any bundle: of the others the folder says what they may do."""
+    known = {_shown(entry).fingerprint for entry in entries}
+    return [key for key in plain if key.fingerprint not in known]
+
+
+def _check_left(changed: Entry, after: Sequence[Entry], beside: Sequence[Key], *, force: bool) -> None:
+    """Some key must be left that may sign bundles; an active one, when an active one goes."""
+    if changed.file.role != "release" or beside or force:
+        return
+    left = [entry for entry in after if entry.file.role == "release"]
+    gone = all(entry.path != changed.path for entry in after)
+    if gone and changed.file.state == "active":
+        left = [entry for entry in left if entry.file.state == "active"]
+    if not left:
+        what = f"{changed.name!r} is the last {changed.file.state} release key here"
+        remedy = "add another one first, or insist with --force"
+        raise EdgewardError(Code.TRUST_LAST_KEY, what, where=str(changed.path), remedy=remedy)
+
+
+def signed_with(fingerprint: str, bundles: Sequence[Path], grant: Grant | None = None) -> list[str]:
     """Those of ``bundles`` that say that this key signed them, for a person who is about to remove it.
 
+    With ``grant``, which is what it will be allowed, those only that it may sign no more.
     What cannot be read is left out: nobody is to be kept from removing a stolen key by a broken file.
     """
     found = []
     for path in bundles:
         with suppress(EdgewardError, OSError), open_archive(path) as reader:
             front = read_front(reader)
-            if front.sig and signature.claimed_signer(front.sig, where=str(path)) == fingerprint:
+            name = front.manifest.name
+            kept = grant is not None and grant.role == "release" and grant.covers(name)
+            by = signature.claimed_signer(front.sig, where=str(path)) if front.sig and not kept else ""
+            if by == fingerprint:
                 found.append(f"{front.manifest.name} {front.manifest.version} ({path})")
     return found
 
@@ -188,47 +230,24 @@ def carry_out(folder: Path, plan: Plan) -> None:
     Raises:
         EdgewardError: ``SYSTEM_BUSY`` when the folder has changed since the plan was made; ``SYSTEM_*``.
     """
-    with _locked(folder):
+    held_folder.make(folder, mode=0o755)
+    with held_folder.held(folder, by_file=True):
         if _all(_entries(folder)) != plan.before:
             remedy = "look at 'edgeward trust list' and try again"
             raise EdgewardError(
                 Code.SYSTEM_BUSY, "the keys have changed meanwhile", where=str(folder), remedy=remedy
             )
-        log = audit.path_in(folder)
-        facts: dict[str, Any] = {"key": msgspec.to_builtins(plan.key)}
-        audit.append(
-            log,
-            plan.what,
-            **facts,
-            before=msgspec.to_builtins(plan.before),
-            after=msgspec.to_builtins(plan.after),
-        )
-        try:
-            for entry in plan.write:
-                with replacing(entry.path) as stream:
-                    stream.write(trust_folder.encode(entry.file))
-            for path in plan.remove:
-                path.unlink()
-            sync_folder(folder)
-        except (EdgewardError, OSError) as error:
-            audit.append(log, "failed", key=facts["key"], why=str(error))
-            if isinstance(error, OSError):
+        facts = {"key": plan.key, "before": plan.before, "after": plan.after}
+        with audit.told(audit.path_in(folder), plan.what, **msgspec.to_builtins(facts)):
+            try:
+                for entry in plan.write:
+                    with replacing(entry.path) as stream:
+                        stream.write(trust_folder.encode(entry.file))
+                for path in plan.remove:
+                    path.unlink()
+                sync_folder(folder)
+            except OSError as error:
                 raise from_os_error(error, where=str(folder), fallback=Code.SYSTEM_IO) from error
-            raise
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise from_os_error(error, where=str(folder), fallback=Code.SYSTEM_IO) from error
-    try:
-        lock_folder(descriptor, folder)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _entries(folder: Path) -> list[Entry]:
@@ -259,11 +278,15 @@ def _shown(entry: Entry) -> Key:
 
 
 def _wanted(entries: Sequence[Entry], wanted: str, folder: Path) -> Entry:
-    found = [entry for entry in entries if entry.name == wanted]
-    if not found and re.fullmatch(r"[0-9a-f]{8,64}", wanted):
-        found = [entry for entry in entries if _shown(entry).fingerprint.startswith(wanted)]
+    digits = re.fullmatch(r"[0-9a-f]{8,64}", wanted)
+    # A key can be called like the beginning of another one's fingerprint: then it is not guessed which.
+    found = [
+        entry
+        for entry in entries
+        if entry.name == wanted or (digits and _shown(entry).fingerprint.startswith(wanted))
+    ]
     if len(found) != 1:
-        what = f"several keys begin with {wanted!r}" if found else f"no key {wanted!r}"
+        what = f"several keys are called {wanted!r}, or begin so" if found else f"no key {wanted!r}"
         there = ", ".join(entry.name for entry in entries) or "none"
         raise EdgewardError(Code.USAGE, what, where=str(folder), remedy=f"there is {there}")
     return found[0]

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from agent import config as schema
 from agent.backoff import Backoff
 from agent.file_mark import mark
-from agent.preflight.gate import REFUSAL_STANDS_S, Asked, Gate
+from agent.preflight.gate import REFUSAL_STANDS_S, Asked, Gate, Passed
 from agent.redact import Redactor
 from agent.trust.device import DeviceTrust, TrustWatch
 from agent.workers.cpu_share import CpuShares
@@ -118,8 +118,8 @@ class Pipeline:
         while True:
             try:
                 bundles = await self._verified()
-                variants = await self._preflight(bundles)
-                await self._serve(bundles, variants)
+                passed = await self._preflight(bundles)
+                await self._serve(bundles, passed)
             except EdgewardError as error:
                 await self._failed(Reason(error.code.text, self._text(error), error.remedy))
                 continue
@@ -189,11 +189,11 @@ class Pipeline:
         self._verified_marks = marks
         return self.bundles
 
-    async def _preflight(self, bundles: dict[str, Ingested]) -> dict[str, str]:
+    async def _preflight(self, bundles: dict[str, Ingested]) -> dict[str, Passed]:
         """The variant of each bundle that runs best on this device, of those that may run on it at all."""
         name, shares = self.config.name, self._shared.shares
         batches = at_a_time(self.config)
-        found: dict[str, str] = {}
+        found: dict[str, Passed] = {}
 
         def printed(line: str) -> None:
             log.info("%s: preflight: %s", name, self._redactor(line))
@@ -212,14 +212,14 @@ class Pipeline:
                     load_s=self.config.load_timeout_s,
                     max_batch=batches[stage],
                 )
-                found[stage] = await self._shared.gate.variant(asked, on_log=printed, on_start=started)
+                found[stage] = await self._shared.gate.passed(asked, on_log=printed, on_start=started)
         finally:
             shares.ended(name)
         return found
 
-    async def _serve(self, bundles: dict[str, Ingested], variants: dict[str, str]) -> None:
+    async def _serve(self, bundles: dict[str, Ingested], passed: dict[str, Passed]) -> None:
         """One life of a worker; why it ended is in ``_verdict`` afterwards."""
-        start = start_message(self.config, self._engines, bundles, variants, self._redactor)
+        start = start_message(self.config, self._engines, bundles, passed, self._redactor)
         self._verdict, self._ended_in_order = None, False
         self.ready, self.metrics, self._progress_from_ns = None, None, None
         for watch in self.streams.values():

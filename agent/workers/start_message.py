@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from agent import config as schema
+from agent.preflight.gate import Passed
 from agent.redact import Redactor
 from runtime import ipc
 from runtime.bundle.ingested import Ingested
@@ -16,7 +17,7 @@ def start_message(
     pipeline: schema.Pipeline,
     engines: Mapping[str, ipc.EngineOptions],
     bundles: Mapping[str, Ingested],
-    variants: Mapping[str, str],
+    passed: Mapping[str, Passed],
     redactor: Redactor,
 ) -> ipc.Start:
     """The first message to a worker of ``pipeline``.
@@ -25,7 +26,7 @@ def start_message(
         pipeline: of the configuration.
         engines: how each model runs, see ``engine_options``.
         bundles: by name of the stage; the first model's under the empty name.
-        variants: of each bundle the one to run; empty: the first that fits.
+        passed: of each bundle the variant to run, and with how many pictures at a time.
         redactor: learns the passwords that go into the URLs.
 
     Raises:
@@ -33,7 +34,8 @@ def start_message(
     """
     first, tiling = bundles[""], pipeline.tiling
     chosen = {
-        stage: msgspec.structs.replace(options, variant=variants[stage]) for stage, options in engines.items()
+        stage: msgspec.structs.replace(options, variant=passed[stage].variant)
+        for stage, options in engines.items()
     }
     return ipc.Start(
         pipeline=pipeline.name,
@@ -52,8 +54,11 @@ def start_message(
         )
         if tiling is not None
         else None,
-        stages=tuple(_stage(stage, bundles[stage.name], chosen[stage.name]) for stage in pipeline.stage),
-        max_batch=pipeline.max_batch,
+        stages=tuple(
+            _stage(stage, bundles[stage.name], chosen[stage.name], passed[stage.name].batch)
+            for stage in pipeline.stage
+        ),
+        max_batch=passed[""].batch,
     )
 
 
@@ -94,7 +99,7 @@ def at_a_time(pipeline: schema.Pipeline) -> dict[str, int]:
     return found
 
 
-def _stage(stage: schema.Stage, bundle: Ingested, engine: ipc.EngineOptions) -> ipc.Stage:
+def _stage(stage: schema.Stage, bundle: Ingested, engine: ipc.EngineOptions, max_batch: int) -> ipc.Stage:
     return ipc.Stage(
         name=stage.name,
         bundle_dir=bundle.folder,
@@ -105,6 +110,7 @@ def _stage(stage: schema.Stage, bundle: Ingested, engine: ipc.EngineOptions) -> 
         grow=stage.grow,
         max_crops=stage.max_crops,
         score_threshold=stage.score_threshold,
+        max_batch=max_batch,
         engine=engine,
     )
 

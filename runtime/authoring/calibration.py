@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from runtime.engine import Array, Binding, Engine, TensorInfo
+from runtime.errors import Code, from_os_error
 
 
 class Recording:
@@ -39,10 +40,17 @@ class Recording:
         self._inner.close()
 
     def write(self, arrays: Sequence[Array]) -> None:
-        """Write down one run."""
+        """Write down one run.
+
+        Raises:
+            EdgewardError: ``SYSTEM_DISK_FULL`` and the like.
+        """
         path = self._folder / f"{len(self.runs)}.npz"
         named = {info.name: array for info, array in zip(self.inputs, arrays, strict=True)}
-        np.savez(path, **{f"{at}": array for at, array in enumerate(named.values())})  # type: ignore[arg-type]
+        try:
+            np.savez(path, **{f"{at}": array for at, array in enumerate(named.values())})  # type: ignore[arg-type]
+        except OSError as error:
+            raise from_os_error(error, where=str(path), fallback=Code.SYSTEM_IO) from error
         self.runs.append(path)
 
     def feeds(self) -> Iterator[dict[str, Array]]:

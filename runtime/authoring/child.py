@@ -7,10 +7,12 @@ libraries print goes to standard error.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -35,18 +37,20 @@ class Line(msgspec.Struct, omit_defaults=True):
 def main() -> None:
     """Run the tool that the command line names."""
     # Ctrl-C reaches the whole group of processes: the command says what there is to say.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as for a command behind a script's "&"
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     die_with(int(sys.argv[2]))
     # Engines print to the descriptor itself; the answer goes where nobody else writes.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
 
     def say(line: Line) -> None:
-        answers.write(msgspec.json.encode(line) + b"\n")
+        # Of the standard library: a path need not be text, and it can say that.
+        answers.write(json.dumps(msgspec.to_builtins(line)).encode() + b"\n")
 
     try:
         tool = _tool(sys.argv[1])
-        found = tool(msgspec.json.decode(sys.stdin.buffer.read()), lambda text: say(Line(progress=text)))
+        found = tool(json.load(sys.stdin.buffer), lambda text: say(Line(progress=text)))
     except EdgewardError as error:
         say(Line(error=error.as_dict()))
     except MemoryError:
@@ -57,6 +61,18 @@ def main() -> None:
         say(Line(error=from_os_error(error, where=where, fallback=Code.SYSTEM_IO).as_dict()))
     else:
         say(Line(ok=found))
+
+
+@contextmanager
+def finishing() -> Iterator[None]:
+    """What is short, comes last and must not be left half done: Ctrl-C and ``SIGTERM`` do not end it."""
+    # A mask would not do: engines have threads of their own, which would take the signal.
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _tool(name: str) -> Tool:

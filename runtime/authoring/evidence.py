@@ -20,6 +20,7 @@ from runtime.bundle.metrics import (
     VectorsAgree,
     metrics,
 )
+from runtime.bundle.pack_golden import clear_of
 from runtime.engine import package
 from runtime.errors import Code, EdgewardError
 from runtime.findings import Findings
@@ -44,11 +45,7 @@ def metric_of(author: Author, min_kept: float | None) -> Metric:
     decoder = author.postprocess
     task = author.bundle.task or tasks(decoder)[0]
     own = author.golden.metric if author.golden is not None else None
-    metric = own or metrics(task, decoder)[0]()
-    if isinstance(metric, DetectionsAgree) and not metric.min_score:
-        # As pack does it: what scores about as much as the threshold may fall on either side of it.
-        threshold = getattr(decoder, "score_threshold", 0.0)
-        metric = msgspec.structs.replace(metric, min_score=min(1.0, threshold + metric.score_tolerance))
+    metric = clear_of(own or metrics(task, decoder)[0](), [decoder])
     if min_kept is not None:
         metric = msgspec.structs.replace(metric, **{KEPT[type(metric)][1]: min_kept})
     return metric

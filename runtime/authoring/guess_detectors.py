@@ -28,6 +28,12 @@ _TENSORFLOW = Convention("TensorFlow Lite's detectors", "stretch", "rgb", conven
 _ULTRAFACE = Convention("UltraFace's own demo", "stretch", "rgb", conventions.ULTRAFACE)
 _YUNET = Convention("OpenCV's YuNet", "letterbox_topleft", "bgr", conventions.RAW, pad=(0.0, 0.0, 0.0))
 _MOVENET = Convention("MoveNet's tutorial", "letterbox", "rgb", conventions.RAW, pad=(0.0, 0.0, 0.0))
+_FRACTIONS = 4  # beyond it boxes are no fractions of the picture
+_SSD_UNKNOWN: tuple[str, ...] = (
+    "labels: how many classes there are does not stand in the outputs",
+    "[postprocess] label_offset: 1 where the label file begins with a background ('???') that the model does "
+    "not count. A dog called by the class before it is the sign of a wrong one",
+)
 _BODY = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),
     *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip"),
@@ -152,22 +158,25 @@ def ssd_postprocessed(facts: Facts) -> Guess | None:
     lists = [at for at, one in enumerate(facts.outputs) if len(one.shape) == 2 and at not in counts]
     if (len(boxes), len(counts), len(lists)) != (1, 1, 2):
         return None
+    if largest(np.abs(facts.outputs[boxes[0]].values)) > _FRACTIONS:
+        return None  # pixels: post-processing of another kind
     classes = [at for at in lists if whole(facts.outputs[at].values)]
+    unknown = _SSD_UNKNOWN
     scores = [at for at in lists if at not in classes]
     if len(classes) != 1:
         # Noise in which nothing is seen: the order of TensorFlow's own names.
         classes, scores = lists[:1], lists[1:]
+        unknown = (*unknown, "[[variant]] output: which is the list of classes, and which of scores")
+    if "producer" in facts.notes:
+        # The operator of TensorFlow Lite has one order; a graph of ONNX may have another.
+        unknown = (*unknown, "[postprocess]: boxes are read as y1, x1, y2, x2; others come out mirrored")
     return Guess(
         SsdPostprocessed(),
         (boxes[0], classes[0], scores[0], counts[0]),
         None,
         "boxes [1, N, 4], whole numbers [1, N], scores [1, N] and a count: post-processing in the graph",
         _TENSORFLOW,
-        unknown=(
-            "labels: how many classes there are does not stand in the outputs",
-            "[postprocess] label_offset: 1 where the label file begins with a background ('???') that the "
-            "model does not count. A dog called by the class before it is the sign of a wrong one",
-        ),
+        unknown=unknown,
     )
 
 
@@ -204,7 +213,8 @@ def faces_or_raw_ssd(facts: Facts) -> Guess | None:
         Tensors(),
         (other, at),
         0,
-        f"scores [1, {rows}, {classes}] and [1, {rows}, 4] that are no corners: perhaps an SSD's raw offsets",
+        f"scores [1, {rows}, {classes}] and [1, {rows}, 4] that are no corners as fractions with scores "
+        "that sum up to 1: perhaps an SSD's raw offsets",
         _TENSORFLOW,
         instead=(f'ssd with priors = "FILE": the {rows} priors, which do not stand in the model file',),
         unknown=(

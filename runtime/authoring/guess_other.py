@@ -57,9 +57,12 @@ def vector(facts: Facts) -> Guess | None:
     scores = (
         {True: "scores that sum up to 1", False: "scores of 0 to 1"}[softmax]
         if activation == "none"
-        else ("numbers that are no probabilities, so a softmax is still to come")
+        else ("numbers that are no probabilities; if they score classes, a softmax is still to come")
     )
-    doubtful = size in _USUAL_VECTORS and not softmax and size != facts.labels
+    sure = softmax or size == facts.labels
+    instead = [] if sure else ["tensors: if they are coordinates or measurements and score no classes"]
+    if size in _USUAL_VECTORS and not sure:
+        instead.append(f"embedding: if the {size} numbers are a vector")
     several = '[postprocess] activation: "sigmoid" where several classes may hold at once'
     return Guess(
         Classification(activation=activation),
@@ -67,7 +70,7 @@ def vector(facts: Facts) -> Guess | None:
         size,
         f"{list(output.shape)}: {size} {scores}",
         convention(facts),
-        instead=(f"embedding: if the {size} numbers are a vector",) if doubtful else (),
+        instead=tuple(instead),
         unknown=(several,) if activation == "softmax" else (),
     )
 
@@ -102,7 +105,13 @@ def semantic(facts: Facts) -> Guess | None:
                 classes,
                 f"{list(shape)}: {classes} score{'s' if classes > 1 else ''} for each cell of a grid",
                 _MASKS,
-                instead=("tensors: if these are measurements, as of depth",) if classes == 1 else (),
+                instead=(
+                    ()
+                    if classes == facts.labels
+                    else (
+                        "tensors: if these are measurements, as of depth, heatmaps of keypoints, a picture",
+                    )
+                ),
             )
     return None
 

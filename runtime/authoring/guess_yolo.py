@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from runtime.authoring.conventions import FRACTION, RAW, Convention
-from runtime.authoring.guesses import Facts, Guess, columns, largest, probabilities, units, whole
+from runtime.authoring.guesses import (
+    NO_BOXES,
+    Facts,
+    Guess,
+    columns,
+    largest,
+    off_the_grid,
+    probabilities,
+    units,
+    whole,
+)
 from runtime.authoring.model_file import Output
 from runtime.bundle.decoders import BoxUnits, Yolov5, Yolov8, Yolov8Pose, Yolov8Seg, Yolov10, Yolox
 from runtime.engine import Array
@@ -18,6 +30,14 @@ _PERSON = (
     *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip"),
     *("left_knee", "right_knee", "left_ankle", "right_ankle"),
 )
+# A share of boxes whose second corner is not left of or above the first; corners have nearly all.
+_ORDERED = 0.95
+_NOTHING_SEEN = (
+    "[postprocess]: the model found nothing in noise, so the decoder is known by the shape alone, and "
+    'box_units is not known: "fraction" where boxes come as 0 to 1'
+)
+# What the maps of a YOLOv8 have beside its classes: four distances of 16 bins.
+_DFL_DEPTH, _COCO = 64, 80
 # YOLOv5's own for pictures of 640 pixels; YOLOv7 and retrained models have others.
 _ANCHORS = (
     (10.0, 13.0, 16.0, 30.0, 33.0, 23.0),
@@ -41,14 +61,16 @@ def yolox_or_yolov5(facts: Facts) -> Guess | None:
         without_objectness = anchors == 1 and facts.labels == width - 4
         if without_objectness or not probabilities(values[:, 4:]):
             continue
-        return _with_objectness(values, rows, width, anchors)
+        return _with_objectness(facts, values, width, anchors)
     return None
 
 
-def _with_objectness(values: Array, rows: int, width: int, anchors: int) -> Guess:
+def _with_objectness(facts: Facts, values: Array, width: int, anchors: int) -> Guess:
+    rows = len(values)
     cells = f"{rows} rows are {'three times ' if anchors == 3 else ''}the cells of strides 8, 16, 32"
     shape = f"[1, {rows}, {width}]: {cells}, {width} = 4 + objectness + {width - 5} classes"
-    decoded = largest(abs(values[:, :2])) > 16
+    stray = anchors == 1 and off_the_grid(facts, values, _STRIDES)
+    decoded = largest(abs(values[:, :2])) > 16 or (anchors == 1 and not stray)
     if anchors == 1 and not decoded:
         return Guess(
             Yolox(),
@@ -65,6 +87,7 @@ def _with_objectness(values: Array, rows: int, width: int, anchors: int) -> Gues
         f"{shape}; boxes come decoded, as of {family}",
         _ULTRALYTICS if anchors == 3 else _YOLOX,
         instead=(f"yolov8, with {width - 4} classes, if there is no objectness",) if anchors == 1 else (),
+        unknown=(NO_BOXES,) if stray else (),
     )
 
 
@@ -73,12 +96,14 @@ def yolov5_raw(facts: Facts) -> Guess | None:
     if len(facts.outputs) != 3:
         return None
     found = {}
+    depth = 0
     for output in facts.outputs:
         shape = output.shape
         if len(shape) == 5 and shape[1] == 3:
             rows, across, width = shape[2], shape[3], shape[4]
         elif len(shape) == 4 and shape[1] % 3 == 0:
             rows, across, width = shape[2], shape[3], shape[1] // 3
+            depth = shape[1]
         else:
             return None
         for stride in _STRIDES:
@@ -87,12 +112,20 @@ def yolov5_raw(facts: Facts) -> Guess | None:
     widths = {width for _, width in found.values()}
     if set(found) != set(_STRIDES) or len(widths) != 1 or (width := widths.pop()) < 6:
         return None
+    if depth - _DFL_DEPTH == (facts.labels or _COCO) != width - 5:
+        return None  # of a YOLOv8 that ends before its boxes, with both in one map
+    others = ["tensors: if these are feature maps"] if depth else []
+    if depth > _DFL_DEPTH:
+        others += [
+            f"tensors: {depth} may be {_DFL_DEPTH} + {depth - _DFL_DEPTH} classes of a YOLOv8 cut short"
+        ]
     return Guess(
         Yolov5(anchors=_ANCHORS),
         tuple(found[stride][0] for stride in _STRIDES),
         width - 5,
-        f"three grids of strides 8, 16, 32 with 3 * (5 + {width - 5}) channels: raw heads with anchors",
+        f"three grids of strides 8, 16, 32 with 3 * (5 + {width - 5}) channels: as of raw heads with anchors",
         _ULTRALYTICS,
+        instead=tuple(others),
         unknown=(
             "[postprocess] anchors: these are YOLOv5's for 640 pixels; YOLOv7 and retrained models have "
             "their own, in the training's configuration. Wrong ones give boxes of wrong sizes",
@@ -114,14 +147,24 @@ def yolov8(facts: Facts) -> Guess | None:
         return _segmenting(facts, first, width, shape, size)
     if len(facts.outputs) != 1:
         return None
-    return _pose(facts, values, width, shape, size) or _plain(values, width, shape, size)
+    return _pose(facts, values, width, shape, size) or _plain(facts, values, shape, size)
 
 
-def _plain(values: Array, width: int, shape: str, size: BoxUnits) -> Guess | None:
+def _plain(facts: Facts, values: Array, shape: str, size: BoxUnits) -> Guess | None:
     if not probabilities(values[:, 4:]):
         return None
+    width = values.shape[1]
+    stray = off_the_grid(facts, values, _STRIDES)
     why = f"{shape}, {width} = 4 + {width - 4} classes, no objectness"
-    return Guess(Yolov8(box_units=size), (0,), width - 4, why, _ULTRALYTICS, instead=_instead(width))
+    return Guess(
+        Yolov8(box_units=size),
+        (0,),
+        width - 4,
+        why,
+        _ULTRALYTICS,
+        instead=_instead(width),
+        unknown=(NO_BOXES,) if stray else (),
+    )
 
 
 def _segmenting(facts: Facts, rows: Output, width: int, shape: str, size: BoxUnits) -> Guess | None:
@@ -147,8 +190,8 @@ def _instead(width: int) -> tuple[str, ...]:
 
 def _pose(facts: Facts, values: Array, width: int, shape: str, size: BoxUnits) -> Guess | None:
     """Keypoints of one class; by what the file says, or because its numbers are no class scores."""
-    said = re.findall(r"\d+", facts.notes.get("kpt_shape", ""))
-    points, depth = (int(said[0]), int(said[1])) if len(said) == 2 else (17, 3)
+    said = re.fullmatch(r"[\[(]([1-9]\d{0,2}), *([23])[\])]", facts.notes.get("kpt_shape", ""))
+    points, depth = (int(said[1]), int(said[2])) if said else (17, 3)
     classes = width - 4 - points * depth
     if classes < 1 or (not said and (classes != 1 or probabilities(values[:, 4:]))):
         return None
@@ -178,11 +221,17 @@ def yolov10(facts: Facts) -> Guess | None:
     values = output.values[0]
     if not probabilities(values[:, 4]) or not whole(values[:, 5]):
         return None
+    told = values[np.abs(values).max(axis=1, initial=0.0) > 0]
+    if len(told) and np.mean((told[:, 2] >= told[:, 0]) & (told[:, 3] >= told[:, 1])) < _ORDERED:
+        return None  # centres and sizes, most likely, and nothing here reads these
+    unknown = () if facts.labels else ("labels: how many classes there are does not stand in the outputs",)
+    if not len(told):
+        unknown = (*unknown, _NOTHING_SEEN)
     return Guess(
-        Yolov10(box_units=units(values[:, :4])),
+        Yolov10(box_units=units(told[:, :4]) if len(told) else "pixels"),
         (0,),
         facts.labels or None,
         f"[1, {output.shape[1]}, 6]: corners, a score of 0 to 1 and a whole number, the class",
         _ULTRALYTICS,
-        unknown=() if facts.labels else ("labels: how many classes there are does not stand in the outputs",),
+        unknown=unknown,
     )

@@ -58,6 +58,14 @@ class Facts(NamedTuple):
         return output if len(output.shape) == dimensions and output.shape[0] == 1 else None
 
 
+# Correlation of places of boxes and of cells; heads that are decoded have nearly 1.
+_ON_THE_GRID = 0.5
+NO_BOXES = (
+    "[postprocess]: for noise the first four numbers do not lie about their cells, as decoded boxes do: "
+    "perhaps these are no boxes at all, and a tensors decoder is right"
+)
+
+
 def cells(facts: Facts, stride: int) -> int:
     """Of one grid; one that does not divide the input covers it."""
     return -(-facts.width // stride) * -(-facts.height // stride)
@@ -97,6 +105,28 @@ def columns(output: Output, rows: int) -> tuple[int, Array] | None:
 def units(boxes: Array) -> BoxUnits:
     """``fraction`` when boxes of the noise picture stay within the unit square, else ``pixels``."""
     return "fraction" if largest(np.abs(boxes)) <= 4 else "pixels"
+
+
+def off_the_grid(facts: Facts, boxes: Array, strides: Sequence[int]) -> bool:
+    """Whether box centres ``[N, 2+]`` do not lie about the cells that they stand for, one row a cell.
+
+    They do for any picture where boxes come decoded, whatever their unit.
+    """
+    if len(boxes) != facts.rows(*strides) or not np.isfinite(boxes[:, :2]).all():
+        return True
+    places = []
+    for stride in strides:
+        rows, across = -(-facts.height // stride), -(-facts.width // stride)
+        y, x = np.mgrid[:rows, :across]
+        places.append(np.stack([x.ravel() * stride, y.ravel() * stride], axis=1))
+    cells_at = np.concatenate(places).astype(np.float64)
+    for axis in (0, 1):
+        given = boxes[:, axis].astype(np.float64)
+        if cells_at[:, axis].std() == 0:
+            continue  # one column or row: nothing to see
+        if given.std() == 0 or np.corrcoef(given, cells_at[:, axis])[0, 1] < _ON_THE_GRID:
+            return True
+    return False
 
 
 def by_shape(outputs: Sequence[Output], *last: int) -> list[int]:

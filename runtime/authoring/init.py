@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 import tomllib
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from runtime.authoring import guess_other, model_file, trial
-from runtime.authoring.child import Progress
+from runtime.authoring.child import Progress, finishing
 from runtime.authoring.conventions import feed
 from runtime.authoring.draft import LABELS_FILE, Draft, Labels, bundle_name, preprocess_fields
 from runtime.authoring.guesses import Guess
@@ -19,9 +20,9 @@ from runtime.authoring.model_file import Model
 from runtime.authoring.recognise import facts_of, recognise
 from runtime.bundle import staging
 from runtime.bundle.author import AUTHOR_NAME, Author
-from runtime.bundle.check import NO_LABEL
+from runtime.bundle.check import MAX_LABEL, NO_LABEL
 from runtime.bundle.decoders import Classification, SsdPostprocessed
-from runtime.bundle.regular_file import BUNDLE, read_regular
+from runtime.bundle.regular_file import BUNDLE, is_folder, read_regular
 from runtime.bundle.strict import Mismatch, convert
 from runtime.errors import Code, EdgewardError, from_os_error
 from runtime.inference import Inference, View
@@ -47,14 +48,14 @@ def run(raw: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Draft a folder; what was found out, for ``--json`` and for the summary.
 
     Raises:
-        EdgewardError: ``USAGE`` when the folder exists; as ``model_file.load``; ``BUNDLE_MANIFEST`` when the
-            labels are not as many as the model's classes; ``SYSTEM_*``.
+        EdgewardError: ``USAGE`` when the folder exists and is not empty, or the labels are not as many as the
+            model's classes; as ``model_file.load``; ``SYSTEM_*``.
     """
     request = msgspec.convert(raw, Request)
     path = Path(request.model)
     name = request.name or bundle_name(path.stem)
     out = Path(request.out or name).absolute()
-    if out.is_symlink() or out.exists():
+    if os.path.lexists(out) and not (is_folder(out) and not any(out.iterdir())):
         raise staging.taken(out)
     given = _given_labels(request.labels)
     progress(f"reading {path.name}")
@@ -69,7 +70,8 @@ def run(raw: dict[str, Any], progress: Progress) -> dict[str, Any]:
         if draft.labels.in_a_file:
             staged.put(LABELS_FILE, ("".join(f"{label}\n" for label in draft.labels.names).encode(),))
         staged.put(AUTHOR_NAME, (draft.text().encode(),))
-        staged.publish(out, replace=False)
+        with finishing():
+            staged.publish(out, replace=False)
     return _document(model, draft, out, tried)
 
 
@@ -127,7 +129,10 @@ def _draft(model: Model, name: str, given: Labels, guess: Guess) -> Draft:
     )
     variant = msgspec.structs.replace(model.variant, inputs=inputs, outputs=outputs)
     given_ones = labels.source.startswith("from ")
-    unknown = (each for each in guess.unknown if not (given_ones and each.startswith("labels:")))
+    unknown = tuple(each for each in guess.unknown if not (given_ones and each.startswith("labels:")))
+    own = model.contents.labels
+    if labels.placeholders and any(map(_unusable, own)):
+        unknown = (*unknown, f"labels: the model file's own cannot be used: {_first_unusable(own)}")
     todo = (*_todo_labels(labels), *_todo_inputs(model), *feeding.unknown, *unknown)
     return Draft(name, model.file, variant, guess, feeding, labels, todo)
 
@@ -138,7 +143,7 @@ def _labels(model: Model, guess: Guess, given: Labels) -> Labels:
     in_file = Labels(model.contents.labels, "from the model file")
     for found in (given, in_file, Labels(guess.labels, "by the family")):
         names = found.names
-        if not names:
+        if not names or any(map(_unusable, names)):
             continue
         if (guess.classes, len(names)) == (1001, 1000):
             # Classifiers of ImageNet by TensorFlow have a background first that label files may lack.
@@ -174,10 +179,24 @@ def _given_labels(path: str) -> Labels:
     if not path:
         return Labels((), "")
     names = _json_labels(Path(path)) if path.endswith(".json") else trial.read_labels(Path(path))
+    # Editors of Windows begin a text with a mark that nobody sees.
+    names = tuple(name.removeprefix("\ufeff").strip() for name in names)
     if not names:
         remedy = "write one label a line"
         raise EdgewardError(Code.BUNDLE_UNREADABLE, "it has no labels", where=path, remedy=remedy)
+    if any(map(_unusable, names)):
+        remedy = f"write one label a line, printable, of at most {MAX_LABEL} letters"
+        raise EdgewardError(Code.BUNDLE_UNREADABLE, _first_unusable(names), where=path, remedy=remedy)
     return Labels(names, f"from {Path(path).name}")
+
+
+def _unusable(label: str) -> bool:
+    return not label.strip() or len(label) > MAX_LABEL or not label.isprintable()
+
+
+def _first_unusable(names: tuple[str, ...]) -> str:
+    at = next(at for at, name in enumerate(names) if _unusable(name))
+    return f"label {at}, {names[at][:40]!r}, is empty, too long or not printable"
 
 
 def _json_labels(path: Path) -> tuple[str, ...]:

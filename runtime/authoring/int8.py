@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 from runtime.authoring.calibration import Reader, Recording
 from runtime.engine import first_line, package
-from runtime.errors import Code, EdgewardError
+from runtime.errors import Code, EdgewardError, from_os_error
 
 _INSTALL = "pip install 'edgeward[author]'"
+_QUANTISED = frozenset({"QuantizeLinear", "DequantizeLinear", "ConvInteger", "MatMulInteger"})
 _LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _FIRST_OPSET = 13  # before it QuantizeLinear knew no channels
 _OPSET = 17
@@ -37,6 +38,41 @@ class Prepared(NamedTuple):
     plans: tuple[Plan, ...]
 
 
+def find_packages() -> tuple[Any, Any]:
+    """``onnx``, and onnxruntime's preparation for quantising.
+
+    Raises:
+        EdgewardError: ``ENGINE_UNAVAILABLE`` where one of them is missing.
+    """
+    onnx = package.find("onnx", install=_INSTALL)
+    return onnx, package.find("onnxruntime.quantization.shape_inference", install=_INSTALL)
+
+
+def check_float32(model: bytes, *, where: str) -> None:
+    """Refuse a model that is quantised already, or in 16 bits, whatever ``precision`` says of it.
+
+    Raises:
+        EdgewardError: ``USAGE``; ``MODEL_LOAD`` for what is no ONNX file; ``ENGINE_UNAVAILABLE``.
+    """
+    onnx, _ = find_packages()
+    try:
+        graph = onnx.load_from_string(model).graph
+    except Exception as error:
+        # protobuf's own, which shares no base with the others.
+        what, remedy = f"this is no ONNX file: {first_line(error)}", "export it again"
+        raise EdgewardError(Code.MODEL_LOAD, what, where=where, remedy=remedy) from error
+    held = {tensor.data_type for tensor in graph.initializer}
+    held |= {one.t.data_type for node in graph.node if node.op_type == "Constant" for one in node.attribute}
+    what = ""
+    if any(node.op_type in _QUANTISED or node.op_type.startswith("QLinear") for node in graph.node):
+        what = "it is quantised already"
+    elif held & {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}:
+        what = "its weights have 16 bits"
+    if what:
+        remedy = "give the float32 model that it was made of, and correct precision in bundle.toml"
+        raise EdgewardError(Code.USAGE, what, where=where, remedy=remedy)
+
+
 def prepare(model: bytes, work: Path, *, where: str) -> Prepared:
     """Bring a float32 model to the form and opset that quantising needs.
 
@@ -49,8 +85,7 @@ def prepare(model: bytes, work: Path, *, where: str) -> Prepared:
         EdgewardError: ``ENGINE_UNAVAILABLE`` without the packages; ``MODEL_LOAD`` when the model cannot be
             brought into that form.
     """
-    onnx = package.find("onnx", install=_INSTALL)
-    tools = package.find("onnxruntime.quantization.shape_inference", install=_INSTALL)
+    onnx, tools = find_packages()
     source, folded, ready = work / "source.onnx", work / "folded.onnx", work / "ready.onnx"
     try:
         graph = onnx.load_from_string(model)
@@ -64,6 +99,8 @@ def prepare(model: bytes, work: Path, *, where: str) -> Prepared:
         graph = onnx.load(folded)
         _name_nodes(graph)
         onnx.save(graph, ready)
+    except OSError as error:
+        raise from_os_error(error, where=str(work), fallback=Code.SYSTEM_IO) from error
     except Exception as error:
         # protobuf, onnx and onnxruntime have no exception in common below this one.
         what = f"it cannot be prepared for quantising: {first_line(error)}"
@@ -131,6 +168,8 @@ def quantise(prepared: Prepared, plan: Plan, recording: Recording, out: Path, *,
             nodes_to_exclude=list(plan.keep),
             calibration_providers=["CPUExecutionProvider"],
         )
+    except OSError as error:
+        raise from_os_error(error, where=str(out), fallback=Code.SYSTEM_IO) from error
     except Exception as error:
         # As in prepare.
         what = f"onnxruntime's quantiser failed: {first_line(error)}"

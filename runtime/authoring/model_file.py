@@ -25,6 +25,8 @@ from runtime.ipc import EngineOptions
 
 MAX_BYTES = 4 << 30
 DEFAULT_SIZE = (640, 640)
+_LONGEST_NAME = 80
+_LONGEST_TENSOR_NAME = 255
 DTYPES = ("float32", "float16", "uint8", "int8", "int32", "int64")
 Size = int | str
 """Of a dimension; a text where the file leaves it open."""
@@ -100,19 +102,27 @@ def load(path: Path, *, size: tuple[int, int] | None) -> Model:
     contents = _contents(data, path, size or DEFAULT_SIZE)
     names = set()
     for tensor in (*contents.inputs, *contents.outputs):
-        _check_dtype(tensor, path)
+        _check_tensor(tensor, path)
         names |= {each for each in tensor.shape if isinstance(each, str)}
     at = _picture_input(contents, path)
+    _check_size(contents.inputs[at], size, path)
     dimensions, guessed = _open_sizes(contents, at, size)
     picture = _picture(contents, at, dimensions)
-    variant = _variant(contents, at, dimensions, file_name(path.name))
+    variant = _variant(contents, at, dimensions, file_name(path.name, contents.engine))
     outputs = _run(variant, data, where=str(path))
     return Model(variant.file, data, contents, picture, variant, outputs, guessed)
 
 
-def file_name(name: str) -> str:
-    """``name`` with what a bundle's file names must not have replaced."""
-    return re.sub(r"^[^A-Za-z0-9_]+", "", re.sub(r"[^A-Za-z0-9._+-]", "-", name)) or "model"
+def file_name(name: str, engine_name: str) -> str:
+    """``name`` with what a bundle's file names must not have replaced, and with the ending of its kind.
+
+    So none is called as something else in the folder, like ``labels.txt`` or ``manifest.json``.
+    """
+    suffix = ".onnx" if engine_name == "onnxruntime" else ".tflite"
+    if name.lower().endswith(suffix):
+        name = name[: -len(suffix)]
+    plain = re.sub(r"^[^A-Za-z0-9_]+", "", re.sub(r"[^A-Za-z0-9._+-]", "-", name))
+    return (plain[:_LONGEST_NAME] or "model") + suffix
 
 
 def _contents(data: bytes, path: Path, size: tuple[int, int]) -> Contents:
@@ -133,7 +143,11 @@ def _contents(data: bytes, path: Path, size: tuple[int, int]) -> Contents:
     return read_onnx(data, where=str(path))
 
 
-def _check_dtype(tensor: Tensor, path: Path) -> None:
+def _check_tensor(tensor: Tensor, path: Path) -> None:
+    if not tensor.name or not tensor.name.isprintable() or len(tensor.name) > _LONGEST_TENSOR_NAME:
+        what = f"a tensor is called {tensor.name[:60]!r}: nothing at all, too long, or not printable"
+        remedy = "export the model with plain names for its inputs and outputs"
+        raise EdgewardError(Code.BUNDLE_UNSUPPORTED, what, where=str(path), remedy=remedy)
     if tensor.dtype not in DTYPES:
         what = f"the tensor {tensor.name!r} is of type {tensor.dtype}"
         remedy = f"export the model with one of: {', '.join(DTYPES)}"
@@ -154,6 +168,19 @@ def _picture_input(contents: Contents, path: Path) -> int:
     raise EdgewardError(Code.BUNDLE_UNSUPPORTED, what, where=str(path), remedy=remedy)
 
 
+def _check_size(picture: Tensor, size: tuple[int, int] | None, path: Path) -> None:
+    """Refuse a size that the file cannot take."""
+    _, _, rows, columns = _axes(picture.shape)
+    has = (picture.shape[columns], picture.shape[rows])
+    if size is None or all(
+        isinstance(own, str) or own == wanted for own, wanted in zip(has, size, strict=True)
+    ):
+        return
+    what = f"argument --size: {size[0]}x{size[1]}, but the model's pictures are {has[0]}x{has[1]}"
+    remedy = "leave it out, or export the model with open sizes"
+    raise EdgewardError(Code.USAGE, what, where=str(path), remedy=remedy)
+
+
 def _axes(shape: tuple[Size, ...]) -> tuple[str, int, int, int]:
     """Layout, and the axes of channels, height and width."""
     return ("nchw", 1, 2, 3) if shape[1] in {1, 3} else ("nhwc", 3, 1, 2)
@@ -165,8 +192,8 @@ def _open_sizes(
     """A number for each open size of the inputs but the batch, and which of them nothing told."""
     shape = contents.inputs[at].shape
     _, _, rows, columns = _axes(shape)
-    side = [int(number) for number in re.findall(r"\d+", contents.notes.get("imgsz", ""))]
-    told = size or ((side[-1], side[0]) if side else None)
+    said = re.fullmatch(r"\[?([1-9]\d{0,4})(?:, *([1-9]\d{0,4}))?\]?", contents.notes.get("imgsz", ""))
+    told = size or ((int(said[2] or said[1]), int(said[1])) if said else None)
     width, height = told or DEFAULT_SIZE
     found: dict[str, int] = {}
     guessed = []
@@ -237,7 +264,7 @@ def _run(variant: Variant, data: bytes, *, where: str) -> tuple[Output, ...]:
             elif spec.feed == "value":
                 buffer[...] = 0
             elif buffer.dtype.kind == "f":
-                buffer[...] = noise.random(buffer.shape)
+                buffer[...] = noise.random(buffer.shape, np.float32)
             else:
                 lowest = 0 if buffer.dtype == np.uint8 else -128
                 buffer[...] = noise.integers(lowest, lowest + 256, buffer.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import keyword
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runtime.authoring.model_file import Contents, Size, Tensor
@@ -51,28 +52,50 @@ def read(data: bytes, *, where: str) -> Contents:
         remedy = "check that the file is complete, or export it again with an older opset"
         what = f"onnxruntime cannot load the model: {first_line(error)}"
         raise EdgewardError(Code.MODEL_LOAD, what, where=where, remedy=remedy) from error
-    about = session.get_modelmeta()
-    notes = {name: text for name, text in about.custom_metadata_map.items() if isinstance(text, str)}
-    notes |= {"producer": about.producer_name}
-    inputs = tuple(map(_tensor, session.get_inputs()))
+    try:
+        about = session.get_modelmeta()
+        notes = {name: text for name, text in about.custom_metadata_map.items() if isinstance(text, str)}
+        notes |= {"producer": about.producer_name}
+        given = (session.get_inputs(), session.get_outputs())
+        called = _called([size for node in (*given[0], *given[1]) for size in node.shape])
+        inputs, outputs = (tuple(_tensor(node, called) for node in nodes) for nodes in given)
+    except UnicodeDecodeError as error:
+        what, remedy = "a name or a note in it is not UTF-8 text", "export the model again with plain names"
+        raise EdgewardError(Code.MODEL_LOAD, what, where=where, remedy=remedy) from error
     quantised = b"QuantizeLinear" in data or b"QLinearConv" in data
     half = any(tensor.dtype == "float16" for tensor in inputs)
     precision = "int8" if quantised else "float16" if half else "float32"
-    outputs = tuple(map(_tensor, session.get_outputs()))
     return Contents("onnxruntime", inputs, outputs, precision, notes, _names(notes.get("names", "")))
 
 
-def _tensor(node: Any) -> Tensor:
+def _tensor(node: Any, called: Mapping[str, str]) -> Tensor:
     dtype = _DTYPES.get(node.type, node.type)
-    sizes = tuple(_size(size, at, node.name) for at, size in enumerate(node.shape))
+    sizes = tuple(_size(size, at, node.name, called) for at, size in enumerate(node.shape))
     return Tensor(node.name, dtype, sizes)
 
 
-def _size(size: object, axis: int, tensor: str) -> Size:
+def _size(size: object, axis: int, tensor: str, called: Mapping[str, str]) -> Size:
     """A number, or a name that a manifest may have."""
     if isinstance(size, int) and size > 0:
         return size
-    name = re.sub(r"\W", "_", size if isinstance(size, str) else f"{tensor}_{axis}", flags=re.ASCII)
+    return called[size] if isinstance(size, str) else _identifier(f"{tensor}_{axis}")
+
+
+def _called(sizes: Sequence[object]) -> dict[str, str]:
+    """For each name of an open size one that a manifest may have; two sizes do not become one."""
+    found: dict[str, str] = {}
+    for size in sizes:
+        if isinstance(size, str) and size not in found:
+            name = plain = _identifier(size)
+            number = 2
+            while name in found.values():
+                name, number = f"{plain}_{number}", number + 1
+            found[size] = name
+    return found
+
+
+def _identifier(text: str) -> str:
+    name = re.sub(r"\W", "_", text, flags=re.ASCII)
     return name if name.isidentifier() and not keyword.iskeyword(name) else f"d_{name}"
 
 

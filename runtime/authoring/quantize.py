@@ -12,7 +12,7 @@ import msgspec
 
 from runtime.authoring import int8, speed, trial, variant_text
 from runtime.authoring.calibration import Recording
-from runtime.authoring.child import Progress
+from runtime.authoring.child import Progress, finishing
 from runtime.authoring.evidence import KEPT, check_telling, gather, golden_frames, metric_of, seen
 from runtime.bundle import author as authors
 from runtime.bundle.author import AUTHOR_NAME, Author, VariantTable
@@ -89,6 +89,9 @@ def run(raw: dict[str, Any], progress: Progress) -> dict[str, Any]:
     author = authors.load(folder)
     base = _base(author, request.variant, folder)
     new = _new(author, base, folder)
+    # Before the frames are looked at, which may take minutes.
+    source = trial.read(base.file, (folder,))
+    int8.check_float32(source, where=str(folder / base.file))
     metric = metric_of(author, request.min_kept)
     options = EngineOptions(threads=request.threads)
     labels = trial.labels(author, folder)
@@ -109,7 +112,7 @@ def run(raw: dict[str, Any], progress: Progress) -> dict[str, Any]:
         check_telling(expected, metric, where=str(folder))
         work = _Work(author, folder, scratch, labels, new, options, metric, frames, expected, recording)
         progress("preparing the model")
-        prepared = int8.prepare((folder / base.file).read_bytes(), scratch, where=str(folder / base.file))
+        prepared = int8.prepare(source, scratch, where=str(folder / base.file))
         attempts = list(_attempts(work, prepared, progress))
         _check_one_passed(work, attempts)
         progress("measuring those that pass beside the original")
@@ -119,7 +122,9 @@ def run(raw: dict[str, Any], progress: Progress) -> dict[str, Any]:
         report["judged"] = {"frames": len(frames), "golden": bool(golden), "calibrated": calibrated}
         report["judged"]["apart"] = bool(calibrate)
         text = variant_text.block(new, _remarks(report))
-        variant_text.append(folder, text, new, attempts[chosen].path.read_bytes())
+        made = attempts[chosen].path.read_bytes()
+        with finishing():
+            variant_text.append(folder, text, new, made)
     return report
 
 

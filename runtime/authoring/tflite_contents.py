@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -102,6 +104,6 @@ def _labels(data: bytes) -> tuple[str, ...]:
                 ):
                     text = archive.read(entry).decode("utf-8")
                     return tuple(line.strip() for line in text.splitlines() if line.strip())
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, RuntimeError):
-        return ()
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError):
+        return ()  # a damaged or locked archive, or no UTF-8 text: then it has no labels that could be read
     return ()

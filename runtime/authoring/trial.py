@@ -42,7 +42,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         EdgewardError: ``BUNDLE_MISSING``, ``BUNDLE_UNREADABLE``.
     """
     try:
-        content = read_regular(path, BUNDLE, limit=_MAX_LABELS, follow_links=True).decode("utf-8")
+        content = read_regular(path, BUNDLE, limit=_MAX_LABELS, follow_links=True).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         what, remedy = "not UTF-8 text", "give a text file, one label a line"
         raise EdgewardError(Code.BUNDLE_UNREADABLE, what, where=str(path), remedy=remedy) from error
@@ -70,7 +70,7 @@ def load(
             what does not fit together; ``BUNDLE_MISSING``, ``BUNDLE_UNREADABLE``.
     """
     started = time.monotonic()
-    files = {name: _read(name, folders) for name in (variant.file, variant.weights) if name}
+    files = {name: read(name, folders) for name in (variant.file, variant.weights) if name}
     made = _manifest(author, variant, labels, files, folders)
     weights = files.get(variant.weights, b"")
     given = ModelFiles(
@@ -80,7 +80,12 @@ def load(
     return Model(made, made.variants[0], loaded, folders[-1], (time.monotonic() - started) * 1e3)
 
 
-def _read(name: str, folders: Sequence[Path]) -> bytes:
+def read(name: str, folders: Sequence[Path]) -> bytes:
+    """A file of the author's, from the first of ``folders`` that has it.
+
+    Raises:
+        EdgewardError: ``BUNDLE_MISSING``, ``BUNDLE_UNREADABLE``.
+    """
     place = next((folder for folder in folders if (folder / name).exists()), folders[-1])
     return read_regular(place / name, BUNDLE, limit=_MAX_FILE, follow_links=True)
 
@@ -96,7 +101,7 @@ def _manifest(
     entries = [_entry(name, data, "model") for name, data in files.items()]
     decoder = variant.postprocess or author.postprocess
     if isinstance(decoder, Ssd):
-        entries.append(_entry(decoder.priors, _read(decoder.priors, folders), "data"))
+        entries.append(_entry(decoder.priors, read(decoder.priors, folders), "data"))
     made = Manifest(
         schema=1,
         name=author.bundle.name,

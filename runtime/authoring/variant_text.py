@@ -52,7 +52,8 @@ def append(folder: Path, added: str, variant: VariantTable, model: bytes) -> Non
     """
     path = folder / AUTHOR_NAME
     old = read_regular(path, BUNDLE, limit=_MAX_TOML, follow_links=True).decode("utf-8")
-    new = old + ("" if old.endswith("\n") else "\n") + added
+    more = ("" if old.endswith("\n") else "\n") + added
+    new = old + (more.replace("\n", "\r\n") if "\r\n" in old else more)
     try:
         author = convert(tomllib.loads(new), Author)
         fits = author.variants[-1] == variant
@@ -74,6 +75,6 @@ def append(folder: Path, added: str, variant: VariantTable, model: bytes) -> Non
         write_together([NewFile(file, model, 0o644), NewFile(place, new.encode(), mode)], replace=True)
     except BaseException:
         # It was not there before; bundle.toml is the old one still.
-        if place.read_text("utf-8") == old:
+        if place.read_bytes() == old.encode():
             file.unlink(missing_ok=True)
         raise

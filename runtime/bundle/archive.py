@@ -22,6 +22,8 @@ from runtime.bundle.signature import Signed
 from runtime.bundle.ustar import Member
 from runtime.errors import Code, EdgewardError
 
+_MAX_MARKS = 256
+
 
 class Sink(Protocol):
     """Where the files go. What was put is to be believed only once the whole archive was read."""
@@ -93,6 +95,7 @@ def verify_front(reader: Reader, keys: TrustedKeys) -> Front:
     """
     with reader.naming_changes():
         sig = reader.small_member(SIGNATURE_NAME, MAX_SIGNATURE)
+        _check_few(sig, where=reader.where)
         signed = signature.verify(sig, keys, where=reader.where, canonical=True)
         data = reader.small_member(MANIFEST_NAME, MAX_MANIFEST)
         manifest = signed_manifest(data, signed, where=reader.where)
@@ -104,6 +107,13 @@ def verify_front(reader: Reader, keys: TrustedKeys) -> Front:
         signed_by=signed.signed_by,
     )
     return Front(sig=sig, data=data, verified=verified)
+
+
+def _check_few(sig: bytes, *, where: str) -> None:
+    """A signature file has some 20 values, its long ones texts: more would fill the memory when parsed."""
+    if sum(map(sig.count, (b"{", b"[", b","))) > _MAX_MARKS:
+        what, remedy = "the signature file has too many values", "get the bundle again from its author"
+        raise EdgewardError(Code.BUNDLE_SIGNATURE_FILE, what, where=where, remedy=remedy)
 
 
 def verify_rest(reader: Reader, front: Front, sink: Sink) -> None:

@@ -11,6 +11,9 @@ from runtime.bundle.check_model import Problem
 from runtime.bundle.manifest import Golden, Manifest
 from runtime.bundle.metrics import Metric, metrics
 
+# They are read at a piece, and can become 27 times as much memory.
+MAX_RESULTS = 16 << 20
+
 
 def golden(manifest: Manifest) -> Iterator[Problem]:
     """What is wrong with the golden frames and the way to compare them; nothing where there are none."""
@@ -49,5 +52,9 @@ def _files(declared: Golden, manifest: Manifest) -> Iterator[Problem]:
             )
         if not path.endswith(suffix):
             yield Problem(key, f"{path!r} is no {suffix} file", f"use a name that ends in {suffix}")
+    size = sum(entry.size for entry in manifest.files if entry.path == declared.results)
+    if size > MAX_RESULTS:
+        what = f"{declared.results!r} has {size} bytes, over {MAX_RESULTS}"
+        yield Problem("golden.results", what, "use fewer golden frames")
     if len(set(declared.frames)) != len(declared.frames):
         yield Problem("golden.frames", "has a file twice", "list each file once")

@@ -82,7 +82,16 @@ def _code() -> list[Path]:
     package = Path(str(runtime.__file__)).resolve().parent
     folders = {Path(entry).resolve() for entry in sys.path if entry}
     installed = package.parent.name in {"site-packages", "dist-packages"}
-    return [package, *sorted(folders if installed else folders - set(package.parents))]
+    if not installed:
+        folders = (folders - set(package.parents)) | _loaded(package.parent)
+    return [package, *sorted(folders)]
+
+
+def _loaded(folder: Path) -> set[Path]:
+    """Other packages in ``folder`` that are in use: ``pip install --target`` puts them beside ours."""
+    files = [getattr(module, "__file__", None) for name, module in sys.modules.items() if "." not in name]
+    packages = {Path(file).resolve().parent for file in files if file}
+    return {package for package in packages if package.parent == folder}
 
 
 def _prctl(option: int, value: int) -> None:

@@ -84,23 +84,43 @@ class _Beside:
         try:
             for place, beside in self._written.items():
                 beside.chmod(0o644)
-                # Reserved first, since a rename would replace what is there; a stick may know no hard links.
-                os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+                _name(beside, place)
                 done.append(place)
-                beside.rename(place)
             for folder in {place.parent for place in done}:
                 sync_folder(folder)
-        except OSError as error:
-            for place in done:
+        except BaseException as error:
+            for taken in done:
                 with suppress(OSError):
-                    place.unlink()
-            raise from_os_error(error, where=str(place), fallback=Code.SYSTEM_IO) from error
+                    taken.unlink()
+            if isinstance(error, OSError):
+                raise from_os_error(error, where=str(place), fallback=Code.SYSTEM_IO) from error
+            raise
 
     def clean(self) -> None:
         """Remove what lies beside."""
         for beside in self._written.values():
             with suppress(OSError):
                 beside.unlink()
+
+
+def _name(beside: Path, place: Path) -> None:
+    """Call a file ``place``, unless that name is taken.
+
+    Raises:
+        OSError: ``FileExistsError`` among others.
+    """
+    try:
+        os.link(beside, place)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A stick may know no hard links. Reserved first, since a rename would replace what is there.
+        os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            beside.rename(place)
+        except BaseException:
+            place.unlink()
+            raise
 
 
 @contextmanager

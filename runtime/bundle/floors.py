@@ -47,9 +47,9 @@ def load(path: Path | None) -> dict[str, Floor]:
 
     Raises:
         EdgewardError: ``TRUST_FLOORS`` when it cannot be read or is damaged; ``TRUST_WRITABLE`` when others
-            may write to it.
+            may write to it or to its folder.
     """
-    if path is None or not is_there(path):
+    if path is None or not _has_folder(path.parent) or not is_there(path):
         return {}
     stream, size = open_regular(path, _CODES)
     with stream:
@@ -59,6 +59,17 @@ def load(path: Path | None) -> dict[str, Floor]:
         except OSError as error:
             raise from_os_error(error, where=str(path), fallback=Code.TRUST_FLOORS) from error
     return _parse(data, path)
+
+
+def _has_folder(folder: Path) -> bool:
+    """Whether it is there: who may write in it could put another file there, or take it away."""
+    try:
+        check_mode(folder.stat(), folder)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise from_os_error(error, where=str(folder), fallback=Code.TRUST_FLOORS) from error
+    return True
 
 
 def is_there(path: Path) -> bool:

@@ -54,6 +54,7 @@ class GoldenMade(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         engine: what ran it, with the version.
         findings: detections, classes and so on that count, in all frames.
         empty: frames in which nothing counts.
+        alike: a model that answers always as to one of the frames would pass.
         seconds: that the reference path took.
     """
 
@@ -64,6 +65,7 @@ class GoldenMade(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     engine: str
     findings: int
     empty: int
+    alike: bool
     seconds: float
 
 

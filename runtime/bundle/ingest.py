@@ -8,7 +8,7 @@ comes by a descriptor that the parent opened: a file, a pipe, a socket.
 from __future__ import annotations
 
 import argparse
-import os
+import select
 import sys
 from collections.abc import Mapping, Sequence
 from io import FileIO, RawIOBase
@@ -57,9 +57,10 @@ def ingest(
         EdgewardError: ``BUNDLE_*`` or ``SYSTEM_*``.
     """
     reader = Reader(readable, where=source, size=size_of(readable), limits=limits)
+    # Before the store is locked: whoever is refused keeps nobody waiting and waits for nobody.
+    front = archive.verify_front(reader, keys)
+    policy.admit(front.verified, floors, where=source)
     with staging.locked(into):
-        front = archive.verify_front(reader, keys)
-        policy.admit(front.verified, floors, where=source)
         target = into / front.verified.digest
         new = not _is_sound(target, keys, front.verified)
         if new:
@@ -125,12 +126,23 @@ def _source(options: argparse.Namespace) -> str:
     return str(options.source or (f"descriptor {options.fd}" if options.bundle is None else options.bundle))
 
 
+class _Stream(FileIO):
+    """A descriptor that somebody opened, perhaps an event loop's, on which nobody may wait: it is left so."""
+
+    def read(self, count: int | None = -1, /) -> bytes:
+        """As ``FileIO.read``, but that it waits until there is something to read."""
+        while (data := super().read(-1 if count is None else count)) is None:
+            waiting = select.poll()
+            waiting.register(self, select.POLLIN)
+            waiting.poll()
+        return data
+
+
 def _opened(options: argparse.Namespace) -> RawIOBase:
     if options.bundle is not None:
         return open_regular(options.bundle, BUNDLE)[0].detach()
     try:
-        os.set_blocking(options.fd, True)
-        return FileIO(options.fd, "rb")
+        return _Stream(options.fd, "rb")
     except (OSError, ValueError) as error:
         what = f"the descriptor cannot be read: {error}"
         raise EdgewardError(Code.BUNDLE_UNREADABLE, what, where=_source(options)) from error

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from runtime.bundle import trust_folder
 from runtime.bundle.regular_file import KEY, read_regular
 from runtime.bundle.trust_folder import Entry, Grant
-from runtime.errors import Code, EdgewardError
+from runtime.errors import Code, EdgewardError, from_os_error
 
 CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 _MAX_BYTES = 64 << 10
@@ -93,7 +93,7 @@ def load_trusted(paths: Sequence[Path]) -> TrustedKeys:
     keys: list[ec.EllipticCurvePublicKey] = []
     entries: list[Entry] = []
     for path in paths:
-        if path.is_dir():
+        if _is_folder(path):
             entries += trust_folder.read_folder(path)
         elif path.suffix == trust_folder.SUFFIX:
             entries.append(trust_folder.read_file(path))
@@ -114,6 +114,14 @@ def load_trusted(paths: Sequence[Path]) -> TrustedKeys:
         grants[name] = Grant(role=file.role, state=file.state, names=file.names, source=str(entry.path))
         keys.append(key)
     return TrustedKeys(keys, grants)
+
+
+def _is_folder(path: Path) -> bool:
+    """Through a link too."""
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise from_os_error(error, where=str(path), fallback=Code.KEY_INVALID) from error
 
 
 def key_of(entry: Entry) -> ec.EllipticCurvePublicKey:

@@ -13,6 +13,9 @@ import msgspec
 from runtime.bundle.decoders import Decoder, Fraction, Plugin, Positive, Semantic, Task
 
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+# Bounds of the bounds: beyond them a model that is broken would pass.
+Most = Annotated[float, msgspec.Meta(ge=0.5, le=1.0)]
+Half = Annotated[float, msgspec.Meta(ge=0.0, le=0.5)]
 
 
 class Measure(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, tag_field="compare"):
@@ -28,12 +31,12 @@ class DetectionsAgree(Measure, frozen=True, kw_only=True, tag="detections"):
     ``min_iou`` the mean of the matched ones. Keypoints: mean distance as a share of the box's diagonal.
     """
 
-    iou: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 0.5
+    iou: Annotated[float, msgspec.Meta(ge=0.1, le=1.0)] = 0.5
     min_score: Fraction = 0.0
-    score_tolerance: Fraction = 0.1
-    min_matched: Fraction = 0.9
+    score_tolerance: Half = 0.1
+    min_matched: Most = 0.9
     min_iou: Fraction = 0.8
-    max_keypoint_distance: NotNegative = 0.05
+    max_keypoint_distance: Half = 0.05
     min_mask_iou: Fraction = 0.8
 
 
@@ -44,16 +47,16 @@ class ClassesAgree(Measure, frozen=True, kw_only=True, tag="classes"):
     """
 
     top_k: Positive = 2
-    score_tolerance: Fraction = 0.1
-    min_matched: Fraction = 0.9
+    score_tolerance: Half = 0.1
+    min_matched: Most = 0.9
 
 
 class TensorsAgree(Measure, frozen=True, kw_only=True, tag="tensors"):
     """Raw outputs: ``|found - expected| <= atol + rtol * |expected|`` for ``min_share`` of the elements."""
 
     atol: NotNegative = 0.01
-    rtol: NotNegative = 0.05
-    min_share: Fraction = 0.99
+    rtol: Half = 0.05
+    min_share: Most = 0.99
 
 
 class CellsAgree(Measure, frozen=True, kw_only=True, tag="cells"):
@@ -62,14 +65,14 @@ class CellsAgree(Measure, frozen=True, kw_only=True, tag="cells"):
     ``min_iou``: the mean over the classes of their cells' overlap, so that a large background hides nothing.
     """
 
-    min_share: Fraction = 0.95
+    min_share: Most = 0.95
     min_iou: Fraction = 0.8
 
 
 class VectorsAgree(Measure, frozen=True, kw_only=True, tag="vectors"):
     """Embeddings: the cosine of the angle between the two vectors of each picture, at least."""
 
-    min_cosine: Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)] = 0.98
+    min_cosine: Most = 0.98
 
 
 Metric = DetectionsAgree | ClassesAgree | TensorsAgree | CellsAgree | VectorsAgree

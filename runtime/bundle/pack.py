@@ -149,7 +149,7 @@ def _check_external_data(author: Author, folder: Path) -> None:
     """
     toml = folder / AUTHOR_NAME
     for index, variant in enumerate(author.variants):
-        if not variant.file.endswith(".onnx"):
+        if variant.engine != "onnxruntime" and not variant.file.lower().endswith(".onnx"):
             continue
         key = f"variant[{index}].file"
         stream, _ = _open(variant.file, folder, key)
@@ -339,7 +339,7 @@ def _labels(name: str, folder: Path) -> tuple[str, ...]:
             toml, key, f"{name!r} is over {_MAX_LABELS_BYTES} bytes", "give a text file, one label a line"
         )
     try:
-        text = b"".join(_read(stream, folder / name)).decode("utf-8")
+        text = b"".join(_read(stream, folder / name)).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise refuse(
             toml, key, f"{name!r} is not UTF-8 text", "give a text file, one label a line"

@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -19,11 +18,14 @@ from msgspec.structs import replace
 import runtime
 from runtime.bundle import check_golden
 from runtime.bundle.author import AUTHOR_NAME, Author, GoldenTable, refuse
+from runtime.bundle.decoders import Postprocess
 from runtime.bundle.golden_messages import Failed, FromChild, GoldenMade, Making, Request
 from runtime.bundle.manifest import Manifest
 from runtime.bundle.metrics import DetectionsAgree, Metric, metrics
 from runtime.bundle.progress import Progress
 from runtime.errors import Code, EdgewardError
+
+_LAST_WORDS = 16384
 
 
 @contextmanager
@@ -69,12 +71,16 @@ def metric(table: GoldenTable, manifest: Manifest) -> Metric:
     of what there is above.
     """
     found = table.metric or metrics(manifest.task, manifest.postprocess)[0]()
-    if isinstance(found, DetectionsAgree) and found.min_score == 0:
-        decoders = (manifest.postprocess, *(variant.postprocess for variant in manifest.variants))
-        threshold = max(float(getattr(decoder, "score_threshold", 0.0)) for decoder in decoders)
-        clear = min(threshold + found.score_tolerance, (threshold + 1) / 2) if threshold else 0.0
-        return replace(found, min_score=round(clear, 6))
-    return found
+    return clear_of(found, (manifest.postprocess, *(variant.postprocess for variant in manifest.variants)))
+
+
+def clear_of(found: Metric, decoders: Iterable[Postprocess | None]) -> Metric:
+    """``found`` with a ``min_score`` that keeps clear of the decoders' thresholds, where it has none."""
+    if not isinstance(found, DetectionsAgree) or found.min_score:
+        return found
+    threshold = max(float(getattr(decoder, "score_threshold", 0.0)) for decoder in decoders)
+    clear = min(threshold + found.score_tolerance, (threshold + 1) / 2) if threshold else 0.0
+    return replace(found, min_score=round(clear, 6))
 
 
 def _run(request: Request, progress: Progress) -> GoldenMade:
@@ -126,8 +132,9 @@ def _answer(
 
 def _died(status: int, errors: IO[bytes], request: Request) -> EdgewardError:
     """An engine may abort the process: say which signal ended it, and its last words."""
-    errors.seek(0)
-    lines = deque(errors.read().decode("utf-8", "replace").split("\n"), maxlen=50)
+    # The end of it: engines may print without end.
+    errors.seek(max(0, errors.seek(0, os.SEEK_END) - _LAST_WORDS))
+    lines = errors.read().decode("utf-8", "replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
     how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
     what = f"the process that ran the model for golden results was ended {how}; its last line: {last[:200]}"

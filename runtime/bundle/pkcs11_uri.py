@@ -39,6 +39,8 @@ def parse(text: str) -> Pkcs11Uri:
     """
     if not text.startswith(SCHEME):
         raise _refuse(f"this is no {SCHEME} URI")
+    if "pin-value" in text:
+        raise _refuse("a PIN must not stand on the command line", "use --pin-file")
     path, _, query = text.removeprefix(SCHEME).partition("?")
     found: dict[str, str | bytes] = {}
     for name, value in _attributes(path, ";"):
@@ -48,17 +50,18 @@ def parse(text: str) -> Pkcs11Uri:
             found[name] = value
         elif name in _TEXTS:
             found[name] = _text(name, value)
-        elif name != "type" or value != b"private":
+        elif name == "type" and value in {b"private", b"public"}:
+            found[name] = ""  # as tools list them: which half is wanted is known anyway
+        else:
             raise _refuse(f"cannot look for {name!r}", f"use token, serial, object, id; {_REMEDY}")
     for name, value in _attributes(query, "&"):
         key = name.replace("-", "_")
-        if name == "pin-value":
-            raise _refuse("a PIN must not stand on the command line", "use --pin-file")
         if key in found or name not in {"module-path", "pin-source"}:
             raise _refuse(f"{name!r} is not known, or stands twice")
         found[key] = _text(name, value)
     if "pin_source" in found:
         found["pin_source"] = _file(str(found["pin_source"]))
+    found.pop("type", None)
     return msgspec.convert(found, Pkcs11Uri)
 
 
@@ -67,7 +70,8 @@ def _attributes(part: str, separator: str) -> list[tuple[str, bytes]]:
     for item in part.split(separator) if part else []:
         name, equals, value = item.partition("=")
         if not equals or not value:
-            raise _refuse(f"{name!r} has no value: expected NAME=VALUE")
+            # It is not repeated: it can be the rest of a PIN.
+            raise _refuse("a part of it is not NAME=VALUE")
         found.append((name, urllib.parse.unquote_to_bytes(value)))
     return found
 

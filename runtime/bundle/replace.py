@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -131,8 +132,23 @@ class _Beside:
         if replace:
             os.rename(self._name, self._path)  # noqa: PTH104 - the name came from mkstemp
         else:
-            os.link(self._name, self._path)  # a rename would replace what is there
+            self._place_new()
         sync_folder(self._path.parent)
+
+    def _place_new(self) -> None:
+        """By a link, since a rename would replace what is there."""
+        try:
+            os.link(self._name, self._path)
+        except OSError as error:
+            if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}:
+                raise
+            # A stick with FAT has no links: there an empty file takes the name before the rename does.
+            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            try:
+                os.rename(self._name, self._path)  # noqa: PTH104 - the name came from mkstemp
+            except OSError:
+                self._path.unlink()
+                raise
 
     def discard(self) -> None:
         """Remove it, if it still has the name of its own."""

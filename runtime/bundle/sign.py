@@ -26,7 +26,7 @@ class Front(msgspec.Struct, frozen=True):
 
 
 class SignedBundle(msgspec.Struct, frozen=True, kw_only=True):
-    """What signing made; ``replaced`` is the fingerprint that signed it before, or empty."""
+    """What signing made; ``replaced`` is the fingerprint that signed it before, if one can be read."""
 
     manifest: Manifest
     digest: str
@@ -80,6 +80,7 @@ def sign_bundle(path: Path, key: signature.SigningKey, *, out: Path | None = Non
         front = read_front(reader)
         manifest = front.manifest
         files = resources(manifest, front.data)
+        replaced = _claimed_signer(front.sig, str(path))
         sig = signature.sign(files, name=manifest.name, key=key)
         with replacing(out or path) as stream:
             writer = Writer(stream)
@@ -91,5 +92,15 @@ def sign_bundle(path: Path, key: signature.SigningKey, *, out: Path | None = Non
         manifest=manifest,
         digest=signature.subject_digest(files),
         signed_by=fingerprint(key.public_key()),
-        replaced=signature.claimed_signer(front.sig, where=str(path)) if front.sig else "",
+        replaced=replaced,
     )
+
+
+def _claimed_signer(sig: bytes | None, where: str) -> str:
+    """Who signed before. A signature that cannot be read says nothing, and is the one to be replaced."""
+    if sig is None:
+        return ""
+    try:
+        return signature.claimed_signer(sig, where=where)
+    except EdgewardError:
+        return ""

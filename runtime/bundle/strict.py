@@ -222,6 +222,7 @@ def _short(value: Any) -> str:
 
 _PATTERN_WORDS = (
     (r"[a-z0-9][a-z0-9._-]", "lower-case letters, digits, '.', '_', '-', at most 64, like 'person-v2'"),
+    (r"[a-z0-9*?][a-z0-9._*?-]", "letters of a bundle's name, '*' and '?', at most 64, like 'ppe-*'"),
     (r"(0|[1-9]", "a semantic version like '1.0.0'"),
     (r"[0-9a-f]{64}", "a SHA-256 in lower-case hexadecimal"),
 )

@@ -116,6 +116,9 @@ def _find_token(uri: Pkcs11Uri, module: str) -> pkcs11.Token:
         reason = _reason(error).rpartition(f"{path}: ")[2]
         what = f"it cannot be loaded as a PKCS#11 module: {reason}"
         remedy = "give the library of the token's vendor, as /usr/lib/softhsm/libsofthsm2.so"
+        if not str(error):  # the library's own word, and no loader's
+            what = f"it is there and cannot begin: {reason}"
+            remedy = "check its own configuration (SOFTHSM2_CONF of SoftHSM) and what that names"
         raise EdgewardError(Code.TOKEN_MODULE, what, where=path, remedy=remedy) from error
     ready = [token for token in tokens if token.flags & pkcs11.TokenFlag.TOKEN_INITIALIZED]
     fitting = [token for token in ready if _fits(token, uri)]
@@ -162,7 +165,10 @@ def _session(token: pkcs11.Token, pin: str | None, where: str) -> Iterator[pkcs1
 
 def _pin_refused(token: pkcs11.Token, error: Exception, where: str) -> EdgewardError:
     """How many tries are left is not for PKCS#11 to say; that few are, is."""
-    flags = token.slot.get_token().flags
+    try:
+        flags = token.slot.get_token().flags
+    except pkcs11.PKCS11Error:  # pulled out meanwhile
+        flags = pkcs11.TokenFlag(0)
     what, remedy = "the PIN is wrong", "check it: a token locks itself after a few wrong ones"
     if isinstance(error, pkcs11.PinLocked) or flags & pkcs11.TokenFlag.USER_PIN_LOCKED:
         what = "the PIN is locked after too many wrong ones"
@@ -201,7 +207,8 @@ def _one_key(session: pkcs11.Session, uri: Pkcs11Uri, kind: str, where: str) -> 
 
 
 def _key_named(key: Any) -> str:
-    return f"object={key.label!r} id={key.id.hex() or 'none'}"
+    label, number = _attribute(key, pkcs11.Attribute.LABEL), _attribute(key, pkcs11.Attribute.ID)
+    return f"object={(label or '')!r} id={(number or b'').hex() or 'none'}"
 
 
 def _public_half(session: pkcs11.Session, key: Any, where: str) -> ec.EllipticCurvePublicKey:
@@ -209,14 +216,15 @@ def _public_half(session: pkcs11.Session, key: Any, where: str) -> ec.EllipticCu
     wanted: dict[pkcs11.Attribute, Any] = {
         pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PUBLIC_KEY,
         pkcs11.Attribute.KEY_TYPE: pkcs11.KeyType.EC,
-        pkcs11.Attribute.ID: key.id,
+        pkcs11.Attribute.ID: _attribute(key, pkcs11.Attribute.ID) or b"",
     }
     try:
         beside = list(session.get_objects(wanted))
     except pkcs11.PKCS11Error as error:
         raise _failed(error, where) from error
     if len(beside) > 1:
-        beside = [public for public in beside if _attribute(public, pkcs11.Attribute.LABEL) == key.label]
+        label = _attribute(key, pkcs11.Attribute.LABEL)
+        beside = [public for public in beside if _attribute(public, pkcs11.Attribute.LABEL) == label]
     return _as_public(beside[0] if len(beside) == 1 else key, where)
 
 

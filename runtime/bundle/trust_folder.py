@@ -30,8 +30,11 @@ MAX_BYTES = 64 << 10
 Role: TypeAlias = Literal["release", "operate"]
 State: TypeAlias = Literal["active", "standby"]
 # Letters of a bundle's name, and the two signs that stand for others. No [..]: nobody needs it, and it errs.
-Pattern = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9*?][a-z0-9._*?-]{0,63}\Z")]
+_PATTERN = r"^[a-z0-9*?][a-z0-9._*?-]{0,63}\Z"
+Pattern = Annotated[str, msgspec.Meta(pattern=_PATTERN)]
 
+# A key that is removed between listing and reading is no error: the folder is looked at again.
+_LOOKS = 10
 _CODES = Codes(Code.TRUST_KEY_FILE, Code.TRUST_KEY_FILE, Code.TRUST_KEY_FILE)
 
 
@@ -81,6 +84,18 @@ def read_folder(folder: Path) -> list[Entry]:
         EdgewardError: ``KEY_MISSING`` when there is no such folder; ``TRUST_WRITABLE`` when others may
             write to it; ``TRUST_KEY_FILE`` for a file that is not as it must be.
     """
+    for _ in range(_LOOKS):
+        wanted = _listed(folder)
+        try:
+            return [read_file(path) for path in wanted]
+        except EdgewardError:
+            if all(os.path.lexists(path) for path in wanted):
+                raise
+    raise _refuse(folder, "it changes while it is read", "try again")
+
+
+def _listed(folder: Path) -> list[Path]:
+    """The key files, once folder and names are as they must be."""
     try:
         status = folder.stat()
         paths = sorted(folder.iterdir())
@@ -96,12 +111,17 @@ def read_folder(folder: Path) -> list[Entry]:
             raise _refuse(path, "a name that no key can have", "use letters, digits, '.', '-' and '_'")
     if len(wanted) > MAX_FILES:
         raise _refuse(folder, f"more than {MAX_FILES} key files", "remove those that are not used")
-    return [read_file(path) for path in wanted]
+    return wanted
 
 
 def is_key_file(name: str) -> bool:
     """Whether a file of that name counts."""
     return name.endswith(SUFFIX) and not name.startswith(".")
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text can stand among the ``names`` of a key."""
+    return re.match(_PATTERN, text) is not None
 
 
 def is_key_name(name: str) -> bool:

@@ -2,7 +2,8 @@
 
 A picture that is 8-bit 4:2:0 as it is stored (H.264, H.265, most JPEG files) keeps its own planes, range and
 matrix. Any other is converted here, once: by swscale as the streams of a device are, or, from BGR, by OpenCV.
-An odd side loses its last column or row.
+An odd side loses its last column or row. What is stored turned, as phones do, is turned upright, as players
+do.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from runtime.bundle.manifest import MAX_GOLDEN_FRAMES
 from runtime.errors import Code, EdgewardError
+from runtime.golden import stored, y4m
 from runtime.ipc import StreamSpec
 from runtime.source.frame import Frame, Picture
 from runtime.source.libav import LibavSource
@@ -70,14 +72,34 @@ def _files(pattern: str, folder: Path, where: str) -> list[str]:
     parts = Path(pattern).parts
     if not parts or Path(pattern).is_absolute() or ".." in parts or not pattern.isprintable():
         raise _refused(f"{pattern!r} is no name within the folder", where, _HOW)
-    if not any(sign in pattern for sign in "*?["):
-        names = [pattern] if (folder / pattern).is_file() else []
-    else:
-        matching = [path for path in folder.glob(pattern) if path.is_file()]
-        names = sorted(path.relative_to(folder).as_posix() for path in matching)
+    try:
+        found = list(folder.glob(pattern)) if _is_pattern(pattern) else [folder / pattern]
+        files = [path for path in found if path.is_file() and _is_shown(path, folder, pattern)]
+        outside = [path for path in files if not path.resolve().is_relative_to(folder.resolve())]
+    except (OSError, ValueError) as error:
+        # Of a name that is too long, of "**.jpg".
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise _refused(f"{pattern[:80]!r} is no name or pattern: {reason}", where, _HOW) from error
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
     if not names:
         raise _refused(f"no file {pattern!r}", where, "check the name; it is relative to bundle.toml")
+    for path in outside:
+        name = path.relative_to(folder).as_posix()
+        raise _refused(f"{name!r} leads out of the folder", where, "copy the file into the folder")
+    for name in names:
+        if not name.isprintable():
+            raise _refused(f"the file name {name!r} is not readable text", where, "name the file otherwise")
     return names
+
+
+def _is_pattern(pattern: str) -> bool:
+    return any(sign in pattern for sign in "*?[")
+
+
+def _is_shown(path: Path, folder: Path, pattern: str) -> bool:
+    """A pattern does not mean files with a dot in front, which file managers leave behind, as in shells."""
+    asked = any(part.startswith(".") for part in Path(pattern).parts)
+    return asked or not any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _numbers(text: str, entry: str, where: str) -> tuple[int, ...]:
@@ -106,22 +128,29 @@ def decoded(files: Sequence[Wanted], folder: Path, *, toml: str) -> Iterator[Aut
         where = f"{toml}: golden.frames[{each.entry}]"
         numbers = set(each.numbers)
         last = -1
+        quarters = stored.quarter_turns(folder / each.name, f"{each.name!r}", where)
         for frame in _frames(folder / each.name, each.name, max(numbers), where):
             last = frame.index
             if last not in numbers:
                 continue
             numbers.discard(last)
             name = each.name if each.numbers == (0,) else f"{each.name}#{frame.index}"
-            picture, planes = i420(frame, where=f"{where}: {name}")
+            picture, planes = turned(*i420(frame, where=f"{where}: {name}"), quarters)
             total += sum(map(len, planes))
             if total > MAX_BYTES:
                 what = f"the frames are more than {MAX_BYTES >> 20} MiB, uncompressed as they travel"
                 raise _refused(what, where, "name fewer or smaller ones")
             yield AuthorFrame(name, picture, planes)
         if numbers:
-            ends = f"frames 0 to {last}" if last >= 0 else "none"
-            what = f"{each.name!r} has no sound frame {min(numbers)}, only {ends}"
-            raise _refused(what, where, "frames are counted from 0; look at the film with a player")
+            raise _missing(each.name, min(numbers), last, where)
+
+
+def _missing(name: str, number: int, last: int, where: str) -> EdgewardError:
+    if last < 0:
+        what = f"{name!r} has no picture that can be decoded: it is damaged, cut short, or too large"
+        return _refused(what, where, "use pictures and films that a player shows")
+    what = f"{name!r} has no sound frame {number}, only frames 0 to {last}"
+    return _refused(what, where, "frames are counted from 0; look at the film with a player")
 
 
 def _frames(path: Path, name: str, last: int, where: str) -> Iterator[Frame]:
@@ -143,12 +172,15 @@ def i420(frame: Frame, *, where: str) -> tuple[Picture, tuple[bytes, bytes, byte
     """A frame as I420 with even sides: its picture and its planes.
 
     Raises:
-        EdgewardError: ``BUNDLE_GOLDEN`` when it is smaller than two pixels.
+        EdgewardError: ``BUNDLE_GOLDEN`` when it is smaller than two pixels, or larger than 8K.
     """
     picture = frame.picture
     width, height = picture.width & ~1, picture.height & ~1
     if not width or not height:
         raise _refused(f"a picture of {picture.width}x{picture.height} pixels", where, "use a larger one")
+    if width * height > y4m.MAX_PIXELS:
+        what = f"a picture of {picture.width}x{picture.height} pixels, over {y4m.MAX_PIXELS} in all"
+        raise _refused(what, where, "use a smaller one, as large as a camera's")
     even = picture._replace(format="i420", width=width, height=height)
     if picture.format == "bgr24":
         rows = _rows(frame, 0, picture.height, picture.width * 3)
@@ -163,6 +195,21 @@ def i420(frame: Frame, *, where: str) -> tuple[Picture, tuple[bytes, bytes, byte
         both = _rows(frame, 1, height // 2, width)
         return even, _three(luma_rows, both[:, ::2], both[:, 1::2])
     return even, _three(luma_rows, *(_rows(frame, at, height // 2, width // 2) for at in (1, 2)))
+
+
+def turned(
+    picture: Picture, planes: tuple[bytes, bytes, bytes], quarters: int
+) -> tuple[Picture, tuple[bytes, bytes, bytes]]:
+    """An I420 picture turned anticlockwise by ``quarters`` of a full turn."""
+    if not quarters:
+        return picture, planes
+    sizes = [(picture.height >> half, picture.width >> half) for half in (0, 1, 1)]
+    y, cb, cr = (
+        np.rot90(np.frombuffer(plane, np.uint8).reshape(size), quarters)
+        for plane, size in zip(planes, sizes, strict=True)
+    )
+    height, width = y.shape
+    return picture._replace(width=width, height=height), _three(y, cb, cr)
 
 
 def _rows(frame: Frame, at: int, height: int, width: int) -> Bytes:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from runtime.bundle.metrics import (
@@ -16,14 +18,17 @@ from runtime.bundle.metrics import (
     TensorsAgree,
     VectorsAgree,
 )
-from runtime.findings import Findings, Tensor
+from runtime.findings import Findings, Segmentation, Tensor
+from runtime.golden import soundness
 from runtime.golden.agreement import Agreement, Bound, judged
 from runtime.golden.detections import compare_detections
-from runtime.golden.regions import cells_of
+from runtime.golden.regions import LOWEST, cells_of
 
 
 def compare(expected: Sequence[Findings], found: Sequence[Findings], metric: Metric) -> Agreement:
     """Compare what was found in each golden frame with what the author's reference path found.
+
+    It is not passed either when a model that answers nothing at all would agree as well.
 
     Args:
         expected: of each frame, from ``GoldenResults.findings``.
@@ -36,6 +41,35 @@ def compare(expected: Sequence[Findings], found: Sequence[Findings], metric: Met
     if len(expected) != len(found) or not expected:
         message = f"{len(found)} answers for {len(expected)} golden frames"
         raise ValueError(message)
+    agreement = _compared(expected, found, metric)
+    if agreement.passed and _compared(expected, _dead(expected), metric).passed:
+        why = f"these golden results prove nothing: no answer at all would agree as well ({agreement.why})"
+        return Agreement(passed=False, figures=agreement.figures, why=why)
+    return agreement
+
+
+def _dead(expected: Sequence[Findings]) -> list[Findings]:
+    """What a dead model answers: nothing, zeros, and of a segmentation's classes always the commonest."""
+    cells: Counter[int] = Counter()
+    for one in expected:
+        for label, length in one.segmentation.runs if one.segmentation else ():
+            cells[label] += length
+    common = cells.most_common(1)[0][0] if cells else 0
+
+    def even(found: Segmentation | None) -> Segmentation | None:
+        return found and replace(found, runs=((common, found.width * found.height),), shares={})
+
+    return [
+        Findings(
+            segmentation=even(one.segmentation),
+            embedding=(0.0,) * len(one.embedding),
+            tensors=tuple(replace(tensor, data=bytes(len(tensor.data))) for tensor in one.tensors),
+        )
+        for one in expected
+    ]
+
+
+def _compared(expected: Sequence[Findings], found: Sequence[Findings], metric: Metric) -> Agreement:
     if isinstance(metric, DetectionsAgree):
         return compare_detections(expected, found, metric)
     if isinstance(metric, ClassesAgree):
@@ -59,9 +93,8 @@ def _classes(expected: Sequence[Findings], found: Sequence[Findings], metric: Cl
         among = best.label in [one.label for one in theirs.classes[: metric.top_k]]
         among &= other.label in [one.label for one in ours.classes[: metric.top_k]]
         difference = abs(scores.get(best.label, 0.0) - best.score)
-        difference = difference if math.isfinite(difference) else 1.0
-        differences.append(difference)
         agreeing.append(among and difference <= metric.score_tolerance)
+        differences.append(difference if math.isfinite(difference) else 1.0)
     share = sum(agreeing) / len(agreeing)
     figures = {"matched": share, "max_score_difference": max(differences), "frames": float(len(expected))}
     remark = f"the score of the best class differs by up to {max(differences):.3g}"
@@ -108,11 +141,12 @@ def _tensors(expected: Sequence[Findings], found: Sequence[Findings], metric: Te
             other = others.pop(tensor.name, None)
             right, total = within.setdefault(tensor.name, [0, 0])
             wanted = _array(tensor)
-            if other is None or (other.dtype, other.shape) != (tensor.dtype, tensor.shape):
+            if other is None or not _alike(tensor, other):
                 remark = f"the output {tensor.name!r} is missing or has another shape"
                 within[tensor.name] = [right, total + max(1, wanted.size)]
                 continue
-            difference = np.abs(_array(other) - wanted)
+            with np.errstate(invalid="ignore", over="ignore"):
+                difference = np.abs(_array(other) - wanted)
             agree = difference <= metric.atol + metric.rtol * np.abs(wanted)
             within[tensor.name] = [right + int(np.count_nonzero(agree)), total + wanted.size]
             finite = difference[np.isfinite(difference)]
@@ -128,6 +162,10 @@ def _tensors(expected: Sequence[Findings], found: Sequence[Findings], metric: Te
     return judged(bounds, figures, remark or f"of the output {name!r}, which differs by up to {largest:.3g}")
 
 
+def _alike(one: Tensor, two: Tensor) -> bool:
+    return (one.dtype, one.shape) == (two.dtype, two.shape) and not soundness.of_tensor(two)
+
+
 def _array(tensor: Tensor) -> NDArray[np.float64]:
     stored = np.frombuffer(tensor.data, np.dtype(tensor.dtype).newbyteorder("<"))
     return stored.astype(np.float64).reshape(tensor.shape)
@@ -141,12 +179,17 @@ def _cells(expected: Sequence[Findings], found: Sequence[Findings], metric: Cell
         a, b = cells_of(ours.segmentation, theirs.segmentation)
         same += int(np.count_nonzero(a == b))
         total += a.size
-        for label in np.union1d(a, b).tolist():
-            first, second = a == label, b == label
-            shared[label] = shared.get(label, 0) + int(np.count_nonzero(first & second))
-            either[label] = either.get(label, 0) + int(np.count_nonzero(first | second))
+        first, second, both = (_counts(cells) for cells in (a, b, a[a == b]))
+        for label in np.flatnonzero(first + second).tolist():
+            shared[label] = shared.get(label, 0) + int(both[label])
+            either[label] = either.get(label, 0) + int(first[label] + second[label] - both[label])
     share = same / total
     overlaps = [shared[label] / either[label] for label in either]
     iou = sum(overlaps) / len(overlaps)
     figures = {"share": share, "mean_iou": iou, "classes": float(len(overlaps))}
     return judged([Bound("share", share, metric.min_share), Bound("mean_iou", iou, metric.min_iou)], figures)
+
+
+def _counts(cells: NDArray[np.int16]) -> NDArray[np.intp]:
+    """How many cells there are of each label, from ``regions.LOWEST`` on."""
+    return np.bincount(cells.astype(np.intp) - LOWEST, minlength=soundness.MAX_LABELS - LOWEST)

@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from runtime.bundle.metrics import DetectionsAgree
 from runtime.findings import Detection, Findings
 from runtime.golden.agreement import Agreement, Bound, judged
 from runtime.golden.regions import mask_iou
 
-Box = tuple[float, float, float, float]
+Floats = NDArray[Any]
+Indices = NDArray[np.intp]
+MOST = 1000
+"""Detections of a frame that count, the best ones of each side: each is held against each."""
+TELLING = 3
+"""A class that is expected so often and never found is lost, however few they are among all detections."""
 
 
-def box_iou(one: Box, two: Box) -> float:
-    """Overlap of two boxes, 0..1; 0 of boxes that are not finite."""
-    width = min(one[2], two[2]) - max(one[0], two[0])
-    height = min(one[3], two[3]) - max(one[1], two[1])
-    if not (width > 0 and height > 0):
-        return 0.0
-    shared = width * height
-    union = (one[2] - one[0]) * (one[3] - one[1]) + (two[2] - two[0]) * (two[3] - two[1]) - shared
-    iou = shared / union if union > 0 else 0.0
-    return iou if math.isfinite(iou) else 0.0
+def overlaps(ours: Floats, theirs: Floats) -> Floats:
+    """Intersection over union ``[N, M]`` of boxes ``[N, 4]`` and ``[M, 4]``; 0 of what is not finite."""
+    with np.errstate(all="ignore"):
+        a, b = ours.T, theirs.T
+        width = np.minimum.outer(a[2], b[2]) - np.maximum.outer(a[0], b[0])
+        height = np.minimum.outer(a[3], b[3]) - np.maximum.outer(a[1], b[1])
+        shared = np.where((width > 0) & (height > 0), width * height, 0.0)
+        union = _areas(ours)[:, None] + _areas(theirs)[None, :] - shared
+        found = np.where(shared > 0, shared / union, 0.0)
+    return np.where(np.isfinite(found), found, 0.0)
+
+
+def _areas(boxes: Floats) -> Floats:
+    areas: Floats = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return areas
 
 
 class _Pair(NamedTuple):
@@ -32,25 +46,59 @@ class _Pair(NamedTuple):
     found: int
 
 
+def _same_class(expected: Sequence[Detection], found: Sequence[Detection]) -> NDArray[np.bool_]:
+    numbers: dict[str, int] = {}
+    ours, theirs = (
+        np.array([numbers.setdefault(one.label, len(numbers)) for one in side], np.intp)
+        for side in (expected, found)
+    )
+    return np.equal.outer(ours, theirs)
+
+
+def _boxes(detections: Sequence[Detection]) -> Floats:
+    return np.array([one.box for one in detections], np.float64).reshape(-1, 4)
+
+
 def _matched(
-    expected: Sequence[Detection], found: Sequence[Detection], metric: DetectionsAgree
+    ious: Floats, expected: Sequence[Detection], found: Sequence[Detection], metric: DetectionsAgree
 ) -> list[_Pair]:
-    """Pairs of one class that overlap enough and score alike, each detection in one pair at most."""
-    candidates = [
-        _Pair(iou, i, j)
-        for i, ours in enumerate(expected)
-        for j, theirs in enumerate(found)
-        if ours.label == theirs.label
-        and abs(ours.score - theirs.score) <= metric.score_tolerance
-        and (iou := box_iou(ours.box, theirs.box)) >= metric.iou
-    ]
-    pairs, left, right = [], set(range(len(expected))), set(range(len(found)))
-    for pair in sorted(candidates, key=lambda pair: (-pair.iou, pair.expected, pair.found)):
-        if pair.expected in left and pair.found in right:
-            left.discard(pair.expected)
-            right.discard(pair.found)
-            pairs.append(pair)
+    """Pairs of one class that overlap enough and score alike, each detection in one pair at most.
+
+    ``ious``: ``[expected, found]``, 0 of those of another class.
+    """
+    ours, theirs = (np.array([one.score for one in side], np.float64) for side in (expected, found))
+    with np.errstate(invalid="ignore"):
+        alike = np.abs(np.subtract.outer(ours, theirs)) <= metric.score_tolerance
+    rows, columns = np.nonzero(alike & (ious >= metric.iou))
+    order = np.argsort(-ious[rows, columns], kind="stable")
+    rows, columns = rows[order], columns[order]
+    pairs = []
+    # What stands first for both of its sides no better one can take: the same as going through one by one.
+    while rows.size:
+        at = np.arange(rows.size)
+        chosen = (_first(rows, len(ours)) == at) & (_first(columns, len(theirs)) == at)
+        pairs += [
+            _Pair(float(ious[i, j]), int(i), int(j))
+            for i, j in zip(rows[chosen], columns[chosen], strict=True)
+        ]
+        left = ~(np.isin(rows, rows[chosen]) | np.isin(columns, columns[chosen]))
+        rows, columns = rows[left], columns[left]
     return pairs
+
+
+def _first(values: Indices, count: int) -> Indices:
+    """For each element the place at which its value, below ``count``, stands first."""
+    first = np.zeros(count, np.intp)
+    # The last one that is written stays.
+    first[values[::-1]] = np.arange(values.size)[::-1]
+    return first[values]
+
+
+def _best(detections: Sequence[Detection]) -> Sequence[Detection]:
+    """At most ``MOST``; what has no number for a score stands first, for it must not hide."""
+    if len(detections) <= MOST:
+        return detections
+    return sorted(detections, key=lambda one: -one.score if one.score <= math.inf else -math.inf)[:MOST]
 
 
 class _Tally:
@@ -65,10 +113,24 @@ class _Tally:
         self.keypoints: list[tuple[float, float]] = []
         self.masks: list[float] = []
         self.wrong: dict[int, int] = {}
+        self.labels: Counter[str] = Counter()
+        self.labels_matched: Counter[str] = Counter()
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Classes of which nothing was matched, though expected ``TELLING`` times or more: how often."""
+        return {
+            label: count
+            for label, count in sorted(self.labels.items())
+            if count >= TELLING and not self.labels_matched[label]
+        }
 
     def add(self, frame: int, expected: Sequence[Detection], found: Sequence[Detection]) -> None:
         """One frame. Of those that score less than ``min_score`` none is missed, nor is one too many."""
-        pairs = _matched(expected, found, self._metric)
+        expected, found = _best(expected), _best(found)
+        of_class = _same_class(expected, found)
+        ious = np.where(of_class, overlaps(_boxes(expected), _boxes(found)), 0.0)
+        pairs = _matched(ious, expected, found, self._metric)
         ours, theirs = self._counted(expected), self._counted(found)
         matched_ours = ours & {pair.expected for pair in pairs}
         matched_theirs = theirs & {pair.found for pair in pairs}
@@ -78,9 +140,9 @@ class _Tally:
         self.found_matched += len(matched_theirs)
         if wrong := len(ours) - len(matched_ours) + len(theirs) - len(matched_theirs):
             self.wrong[frame] = wrong
-        for at in ours:
-            same = (box_iou(expected[at].box, two.box) for two in found if two.label == expected[at].label)
-            self.best_ious.append(max(same, default=0.0))
+        self.labels.update(expected[at].label for at in ours)
+        self.labels_matched.update(expected[at].label for at in matched_ours)
+        self.best_ious += ious.max(1, initial=0.0)[sorted(ours)].tolist()
         for pair in pairs:
             one, two = expected[pair.expected], found[pair.found]
             self.ious.append(pair.iou)
@@ -104,8 +166,13 @@ def _distances(one: Detection, two: Detection) -> list[tuple[float, float]]:
     found = []
     for point in one.keypoints:
         other = others.pop(point.name, None)
-        distance = 1.0 if other is None else math.hypot(point.x - other.x, point.y - other.y) / diagonal
-        found.append((max(0.0, point.score), distance if math.isfinite(distance) else 1.0))
+        if other is None:
+            found.append((max(0.0, point.score), 1.0))
+            continue
+        distance = math.hypot(point.x - other.x, point.y - other.y) / diagonal
+        sound = math.isfinite(distance) and math.isfinite(other.score)
+        # What is no number counts in full, however little the author's path saw of it.
+        found.append((max(0.0, point.score), distance) if sound else (1.0, 1.0))
     return [*found, *((1.0, 1.0) for _ in others)]
 
 
@@ -118,7 +185,8 @@ def compare_detections(
     ``precision`` (share of the found ones that were expected); ``mean_iou`` of the matched; ``best_iou``, the
     mean overlap of each expected one with the nearest of its class, matched or not; ``score_difference`` and
     ``max_score_difference`` of the matched; ``expected`` and ``found``, counts; ``keypoint_distance`` and
-    ``mask_iou`` where there are such.
+    ``mask_iou`` where there are such; ``lost_classes``, those expected ``TELLING`` times or more and never
+    found.
     """
     tally = _Tally(metric)
     for frame, (ours, theirs) in enumerate(zip(expected, found, strict=True)):
@@ -135,11 +203,14 @@ def compare_detections(
         "max_score_difference": max(tally.scores, default=0.0),
         "expected": float(tally.expected),
         "found": float(tally.found),
+        "lost_classes": float(len(tally.lost)),
     }
     bounds = [
         Bound("matched", figures["matched"], metric.min_matched),
         Bound("mean_iou", figures["mean_iou"], metric.min_iou),
     ]
+    if tally.lost:
+        bounds.append(Bound("lost_classes", len(tally.lost), 0, most=True))
     if tally.keypoints:
         weight = sum(weight for weight, _ in tally.keypoints)
         total = sum(weight * distance for weight, distance in tally.keypoints)
@@ -157,6 +228,9 @@ def _remark(tally: _Tally, figures: dict[str, float]) -> str:
         f"{tally.found_matched} of {tally.found} found ones expected, "
         f"mean overlap with the nearest of the class {figures['best_iou']:.3g}"
     )
+    if tally.lost:
+        named = ", ".join(f"{label!r}, expected {count} times" for label, count in [*tally.lost.items()][:5])
+        text += f"; nothing found of {named}"
     if tally.wrong:
         worst = max(tally.wrong, key=lambda frame: tally.wrong[frame])
         text += f"; most of them in frame {worst}" if len(tally.wrong) > 1 else f"; all in frame {worst}"

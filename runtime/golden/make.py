@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
+import av
+import cv2
+import numpy as np
+
+from runtime.bundle.check_golden import MAX_RESULTS
 from runtime.bundle.golden_messages import FRAMES, GOLDEN_FOLDER, RESULTS, GoldenMade, Making, Request
 from runtime.bundle.manifest import Manifest, Variant
 from runtime.bundle.metrics import CellsAgree, DetectionsAgree, Metric
 from runtime.errors import Code, EdgewardError
 from runtime.findings import Findings
 from runtime.golden import author_frames, results, y4m
+from runtime.golden.compare import compare
 from runtime.golden.reference import engines
 from runtime.golden.reference.model import Reference
 from runtime.golden.results import GoldenFrameResult
 from runtime.source.frame import Picture
 
 Tell = Callable[[Making], None]
-_LIBRARIES = {"opencv": "opencv-python-headless", "numpy": "numpy", "pyav": "av"}
+_STUCK_AT = 8
+# What the modules say of themselves: OpenCV comes in packages of several names.
+_LIBRARIES = {"opencv": cv2.__version__, "numpy": np.__version__, "pyav": av.__version__}
 
 
 def make(request: Request, tell: Tell) -> GoldenMade:
@@ -54,8 +61,7 @@ def make(request: Request, tell: Tell) -> GoldenMade:
     _must_show_something(found, counts, request.metric, where=f"{request.toml}: golden.frames")
     engine = engines.version(variant.engine)
     frames = [GoldenFrameResult(source=name, findings=one) for name, one in zip(sources, found, strict=True)]
-    made_by = {name: importlib.metadata.version(package) for name, package in _LIBRARIES.items()}
-    (into / RESULTS).write_bytes(results.encode(frames, made_by | {"engine": engine}))
+    (into / RESULTS).write_bytes(_encoded(frames, _LIBRARIES | {"engine": engine}, toml=request.toml))
     return GoldenMade(
         files=tuple(files),
         sources=tuple(sources),
@@ -64,8 +70,20 @@ def make(request: Request, tell: Tell) -> GoldenMade:
         engine=engine,
         findings=sum(counts),
         empty=counts.count(0),
+        alike=_alike(found, request.metric),
         seconds=time.monotonic() - began,
     )
+
+
+def _encoded(frames: Sequence[GoldenFrameResult], made_by: dict[str, str], *, toml: str) -> bytes:
+    data = results.encode(frames, made_by)
+    where, remedy = f"{toml}: golden.frames", "name fewer frames"
+    if len(data) > MAX_RESULTS:
+        what = f"the golden results have {len(data)} bytes, over {MAX_RESULTS}"
+        raise EdgewardError(Code.BUNDLE_GOLDEN, what, where=where, remedy=remedy)
+    # Whatever a device would refuse is refused here: a decoder of another package may have made it.
+    results.parse(data, where=where, count=len(frames))
+    return data
 
 
 def chosen(manifest: Manifest, wanted: str, *, toml: str) -> Variant:
@@ -122,6 +140,12 @@ def _reader(manifest: Manifest, folder: Path) -> Callable[[str], bytes]:
     return read
 
 
+def _alike(found: Sequence[Findings], metric: Metric) -> bool:
+    """Whether a model that is stuck, and always answers as to one of the frames, would pass."""
+    some = found[:: -(-len(found) // _STUCK_AT)]
+    return any(compare(found, [one] * len(found), metric).passed for one in some)
+
+
 def counting(findings: Findings, metric: Metric) -> int:
     """How many findings of a frame the comparison looks at."""
     if isinstance(metric, DetectionsAgree):
@@ -140,6 +164,7 @@ def _must_show_something(
         EdgewardError: ``BUNDLE_GOLDEN``.
     """
     what = ""
+    proof = compare(found, found, metric)
     if not sum(counts):
         what = f"the model finds nothing in any of the {len(found)} golden frames"
         if isinstance(metric, DetectionsAgree):
@@ -147,6 +172,9 @@ def _must_show_something(
     elif isinstance(metric, CellsAgree):
         labels = {run[0] for one in found if one.segmentation for run in one.segmentation.runs}
         what = "" if len(labels) > 1 else "every cell of every golden frame is of one class"
+    if not what and not proof.passed:
+        remedy = "name frames that show more of what the model is for; make [golden.metric] stricter"
+        raise EdgewardError(Code.BUNDLE_GOLDEN, proof.why, where=where, remedy=remedy)
     if what:
         remedy = "name frames that show what the model is for; check preprocess and postprocess"
         what += ", so that a broken model would answer the same"

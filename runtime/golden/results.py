@@ -9,6 +9,7 @@ import msgspec
 
 from runtime.errors import Code, EdgewardError
 from runtime.findings import Findings
+from runtime.golden import soundness
 
 _REMEDY = "pack the bundle again"
 
@@ -58,4 +59,7 @@ def parse(data: bytes, *, where: str, count: int | None = None) -> GoldenResults
     if count is not None and len(results.frames) != count:
         what = f"results of {len(results.frames)} frames, the manifest says {count}"
         raise EdgewardError(Code.BUNDLE_GOLDEN, what, where=where, remedy=_REMEDY)
+    for at, frame in enumerate(results.frames):
+        for what in soundness.problems(frame.findings):
+            raise EdgewardError(Code.BUNDLE_GOLDEN, f"frame {at}: {what}", where=where, remedy=_REMEDY)
     return results

@@ -20,6 +20,8 @@ _HEADER = re.compile(
     rb"XCOLORRANGE=(FULL|LIMITED) XCOLORMATRIX=(BT601|BT709)\n"
 )
 _MAX_HEADER = 128
+# 7680x4320 and a little more: a frame is 50 MB at most, whatever a header says.
+MAX_PIXELS = 1 << 25
 _FRAME = b"FRAME\n"
 _REMEDY = "pack the bundle again"
 
@@ -108,6 +110,8 @@ def _picture(header: bytes, where: str) -> Picture:
     width, height = int(match[1]), int(match[2])
     if width % 2 or height % 2:
         raise _refused(f"{width}x{height} pixels, sides must be even", where)
+    if width * height > MAX_PIXELS:
+        raise _refused(f"frames of {width}x{height} pixels, over {MAX_PIXELS}", where)
     matrix: Literal["bt601", "bt709"] = "bt709" if match[4] == b"BT709" else "bt601"
     return Picture("i420", width, height, matrix, match[3] == b"FULL")
 

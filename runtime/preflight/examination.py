@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +40,7 @@ STREAM = "preflight"
 _KEPT_FRAMES = 8
 _KEPT_BYTES = 32 << 20
 _TELL_EVERY_S = 0.2
+_WHY = 1000
 # What a camera sends, for a bundle that brings no frames.
 _WIDTH, _HEIGHT = 1920, 1080
 
@@ -98,7 +99,7 @@ class Examination:
         pipeline.warm_up()
         load_ms = round((time.monotonic() - began) * 1e3, 1)
         inference.measure_batches(task.max_batch)
-        golden = self._golden(loaded, pipeline)
+        golden = self._golden(loaded, pipeline, inference.sizes)
         latency = None
         if golden is None or golden.passed:
             inference.forget(STREAM)
@@ -115,16 +116,17 @@ class Examination:
             pss_mb=memory.pss_mb(),
         )
 
-    def _golden(self, loaded: Model, pipeline: Pipeline) -> GoldenFigures | None:
-        """The answers, to frames one by one and then to as many at a time as a worker takes."""
+    def _golden(self, loaded: Model, pipeline: Pipeline, sizes: Sequence[int]) -> GoldenFigures | None:
+        """The answers, to frames one by one and then to as many at a time as a worker may take."""
         declared = loaded.manifest.golden
         if declared is None:
             return None
         written = loaded.read(declared.results)
         expected = results.parse(written, where=declared.results, count=declared.count).findings
-        figures = self._compared(loaded, pipeline, declared, expected, 1)
-        if figures.passed and pipeline.batch > 1:
-            figures = self._compared(loaded, pipeline, declared, expected, pipeline.batch)
+        for at_once in sizes:
+            figures = self._compared(loaded, pipeline, declared, expected, at_once)
+            if not figures.passed:
+                break
         return figures
 
     def _compared(
@@ -134,14 +136,18 @@ class Examination:
         source = _golden_frames(loaded, declared)
         while group := list(islice(source, at_once)):
             self._tell("golden", len(found), declared.count)
-            found += _answers(pipeline, group)
+            # Filled up with frames that do not count: fewer would be taken in smaller batches.
+            full = list(islice(cycle(group), at_once))
+            found += _answers(pipeline, full)[: len(group)]
         agreement = compare(expected, found, declared.metric)
         return GoldenFigures(
             passed=agreement.passed,
             frames=len(found),
             # What is no number has no place in a report: the sentence says it.
             figures={name: value for name, value in agreement.figures.items() if math.isfinite(value)},
-            why=agreement.why if at_once == 1 else f"with {at_once} frames at a time: {agreement.why}",
+            why=(agreement.why if at_once == 1 else f"with {at_once} frames at a time: {agreement.why}")[
+                :_WHY
+            ],
         )
 
     def _latency(self, loaded: Model, pipeline: Pipeline) -> LatencyFigures | None:
@@ -156,6 +162,7 @@ class Examination:
             pipeline.clock,
             self._task.rounds,
             self._task.measure_s,
+            self._task.last_s,
             lambda done: self._tell("latency", done, self._task.rounds),
         )
 

@@ -19,6 +19,7 @@ def measured(
     clock: StageClock,
     rounds: int,
     at_most_s: float,
+    last_s: float,
     tell: Callable[[int], None],
 ) -> LatencyFigures:
     """Wall time of ``once`` for each of ``rounds`` frames, after a few that do not count.
@@ -29,16 +30,23 @@ def measured(
         clock: the one that tells what stages cost.
         rounds: wanted; fewer are measured after ``at_most_s`` seconds, yet ``MIN_ROUNDS`` in any case.
         at_most_s: see ``rounds``.
+        last_s: after so many seconds, warm-up included, what there is must do: a model that takes seconds for
+            a frame is slow, and not stuck. One round is measured in any case.
         tell: is told how many are done, outside of what is measured.
     """
+    entered = time.perf_counter()
     for at in range(WARM_UP):
         once(frames[at % len(frames)])
+        if time.perf_counter() - entered > at_most_s:
+            break
     before = dict(clock.wall_s)
     milliseconds: list[float] = []
     began = time.perf_counter()
     while len(milliseconds) < rounds:
         started = time.perf_counter()
         if len(milliseconds) >= MIN_ROUNDS and started - began > at_most_s:
+            break
+        if milliseconds and started - entered > last_s:
             break
         once(frames[len(milliseconds) % len(frames)])
         milliseconds.append((time.perf_counter() - started) * 1e3)

@@ -3,41 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import cryptography
+import msgspec
 import pytest
 
+import runtime
 from agent.trust import ingest as trust
 from agent.trust.ingest import Stream, ingest
 from runtime.bundle import landlock, seccomp
 from runtime.bundle import pack as pack_module
 from runtime.bundle.floors import Floor, encode
+from runtime.bundle.ingest import ingest_file
 from runtime.bundle.keys import generate, public_pem
 from runtime.bundle.limits import Limits
 from runtime.bundle.sign import sign_bundle
 from runtime.errors import Code, EdgewardError
 from tests.conftest import ROOT
 from tests.integration.test_agent_trust import Site
-from tests.raw_bundle import Keys, Parts
+from tests.raw_bundle import END, MODEL, Keys, Parts, member
 from tests.unit.bundle.conftest import make_author
 
 pytestmark = pytest.mark.integration
 
 # The real program, whose parser was taken over at the moment when it reads the first byte.
 TAKEN_OVER = """
-import ctypes, json, os, signal, socket, sys
-from runtime.bundle import archive, ingest
+import ctypes, fcntl, json, os, resource, signal, socket, stat, sys, threading
+from runtime.bundle import archive, ingest, landlock
 from runtime.errors import Code, EdgewardError
 
-store, outside, port = sys.argv[1:4]
-found = {}
+store, outside, port, most = sys.argv[1:5]
+agent, found = os.getppid(), {}
+kernels = landlock.version()
+landlock.version = lambda: min(kernels, int(most))
 
 def tried(name, call):
     try:
@@ -51,6 +60,26 @@ def writing(path):
 
 def made_link():
     os.symlink("/etc", store + "/link")
+
+def asked(number, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments)) < 0:
+        raise OSError(ctypes.get_errno(), "")
+
+def open_to_all():
+    made = os.open(store + "/own", os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        os.fchmod(made, 0o666)
+    finally:
+        os.close(made)
+        os.unlink(store + "/own")
+
+def made_setuid():
+    os.close(os.open(store + "/root", os.O_WRONLY | os.O_CREAT, 0o4755))
+
+def sent_by_input():
+    reading, writing = os.pipe()
+    fcntl.fcntl(reading, fcntl.F_SETOWN, agent)
 
 def attack(reader, keys):
     tried("read a secret", lambda: open(outside + "/secret").read())
@@ -70,7 +99,20 @@ def attack(reader, keys):
     tried("a pair of sockets", lambda: socket.socketpair())
     tried("fork", lambda: os.fork() or os._exit(0))
     tried("run a program", lambda: os.execv("/bin/true", ["true"]))
-    tried("kill the agent", lambda: os.kill(os.getppid(), 0))
+    tried("kill the agent", lambda: os.kill(agent, 0))
+    tgkill, prlimit, ioprio = {"x86_64": (234, 302, 251), "aarch64": (131, 261, 30)}[os.uname().machine]
+    tried("kill a thread of the agent", lambda: asked(tgkill, agent, agent, 0))
+    tried("limit the agent", lambda: asked(prlimit, agent, resource.RLIMIT_CPU, 0, 0))
+    tried("slow the agent down", lambda: os.setpriority(os.PRIO_PROCESS, agent, 0))
+    tried("keep the agent from the disk", lambda: asked(ioprio, 1, agent, 0))
+    tried("bind the agent to a CPU", lambda: os.sched_setaffinity(agent, os.sched_getaffinity(agent)))
+    tried("have the kernel signal the agent", sent_by_input)
+    tried("change rights outside", lambda: os.chmod(outside + "/secret", 0o777))
+    tried("change the owner outside", lambda: os.chown(outside + "/secret", os.getuid(), os.getgid()))
+    tried("change times outside", lambda: os.utime(outside + "/secret"))
+    tried("mark a file outside", lambda: os.setxattr(outside + "/secret", "user.mark", b""))
+    tried("open a file of the store to all", open_to_all)
+    tried("make a setuid file in the store", made_setuid)
     tried("read its own memory file", lambda: open("/proc/self/mem", "rb"))
     tried("write into the store", lambda: writing(store + "/own"))
     tried("read from the store", lambda: open(store + "/own").read())
@@ -79,7 +121,7 @@ def attack(reader, keys):
     raise EdgewardError(Code.BUNDLE_FORMAT, json.dumps(found))
 
 archive.verify_front = attack
-sys.exit(ingest.main(sys.argv[4:]))
+sys.exit(ingest.main(sys.argv[5:]))
 """
 
 
@@ -102,12 +144,14 @@ def listener() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def attempts(bundle: Path, port: int) -> dict[str, str]:
-    """What each attempt of a child that was taken over came to."""
+def attempts(bundle: Path, port: int, version: int) -> dict[str, str]:
+    """What each attempt of a child that was taken over came to, with at most that version of Landlock."""
     folder = bundle.parent
     (folder / "outside").mkdir()
     (folder / "outside" / "secret").write_text("secret")
-    command = [sys.executable, "-P", "-s", "-c", TAKEN_OVER, folder / "store", folder / "outside", str(port)]
+    command: list[str | Path] = [sys.executable, "-P", "-s", "-c", TAKEN_OVER]
+    command += [folder / "store", folder / "outside"]
+    command += [str(port), str(version)]
     command += [f"--bundle={bundle}", f"--key={folder / 'release.pub'}", f"--into={folder / 'store'}"]
     done = subprocess.run(
         command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, cwd=ROOT
@@ -118,12 +162,13 @@ def attempts(bundle: Path, port: int) -> dict[str, str]:
     return dict(json.loads(answer["error"]["what"]))
 
 
-@pytest.mark.skipif(landlock.version() < 4, reason="this kernel has no Landlock, or one before version 4")
+@pytest.mark.skipif(landlock.version() < 3, reason="this kernel has no Landlock, or one before version 3")
 @pytest.mark.skipif(not seccomp.numbers(os.uname().machine), reason="no filter for this processor")
+@pytest.mark.parametrize("version", [3, 99])
 def test_a_child_that_was_taken_over_can_do_nothing_but_write_into_the_store(
-    bundle: Path, listener: int
+    version: int, bundle: Path, listener: int
 ) -> None:
-    found = attempts(bundle, listener)
+    found = attempts(bundle, listener, version)
     in_store = {"write into the store", "read from the store", "remove from the store"}
     assert {name for name, outcome in found.items() if outcome == "done"} == in_store
     refused = {"Permission denied", "Operation not permitted", "Invalid cross-device link"}
@@ -169,6 +214,21 @@ def test_a_kernel_without_landlock_is_told_once_and_works_all_the_same(
     assert "files outside the store can be opened" in line
 
 
+def test_packages_that_lie_beside_ours_in_any_folder_are_found(bundle: Path, tmp_path: Path) -> None:
+    # As 'pip install --target' lays them out.
+    target = tmp_path / "target"
+    for package in (runtime, cryptography, msgspec):
+        folder = Path(str(package.__file__)).parent
+        shutil.copytree(folder, target / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(str(importlib.import_module("_cffi_backend").__file__), target)
+    command = [sys.executable, "-P", "-S", "-m", "runtime.bundle.ingest", f"--bundle={bundle}"]
+    command += [f"--key={tmp_path / 'release.pub'}", f"--into={tmp_path / 'store'}"]
+    done = subprocess.run(
+        command, env={"PYTHONPATH": str(target)}, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_bundle_may_come_by_a_descriptor(bundle: Path) -> None:
     with bundle.open("rb") as stream:
         assert take(Stream(stream.fileno(), "a file"), bundle.parent) == "gate"
@@ -179,12 +239,87 @@ def test_a_bundle_may_come_by_a_descriptor(bundle: Path) -> None:
     assert caught.value.code is Code.BUNDLE_TRUNCATED
 
 
+def test_a_stream_that_nobody_may_wait_on_is_waited_for_and_stays_as_it_is(
+    bundle: Path, tmp_path: Path
+) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)  # as an event loop has it, which goes on using it
+
+    async def fed() -> str:
+        taken = asyncio.create_task(
+            ingest(Stream(reading, "a pipe"), [tmp_path / "release.pub"], tmp_path / "store")
+        )
+        data = bundle.read_bytes()
+        for at in range(0, len(data), 3000):
+            os.write(writing, data[at : at + 3000])
+            await asyncio.wait({taken}, timeout=0.2)
+        os.close(writing)
+        return (await taken).name
+
+    try:
+        assert asyncio.run(fed()) == "gate"
+        assert not os.get_blocking(reading)
+    finally:
+        os.close(reading)
+
+
+def test_a_bundle_may_come_by_standard_input(bundle: Path) -> None:
+    code = (
+        "import asyncio, sys; from pathlib import Path; from agent.trust.ingest import Stream, ingest\n"
+        "folder = Path(sys.argv[1])\n"
+        "taking = ingest(Stream(0, 'standard input'), [folder / 'release.pub'], folder / 'store')\n"
+        "print(asyncio.run(taking).name)\n"
+    )
+    command = [sys.executable, "-c", code, str(bundle.parent)]
+    with bundle.open("rb") as stream:
+        done = subprocess.run(command, stdin=stream, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("gate\n", "")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Iterator[Path]:
+    """A container's file system: what lies in the image below is there, and cannot be renamed."""
+    folders = {name: tmp_path / name for name in ("lower", "upper", "work", "image")}
+    for folder in folders.values():
+        folder.mkdir()
+    (folders["lower"] / "store").mkdir()
+    (bundled,) = tmp_path.glob("*.ewb")
+    stored = ingest_file(bundled, [tmp_path / "release.pub"], folders["lower"] / "store")
+    (stored.path / "model.onnx").write_bytes(b"damaged")
+    layers = "lowerdir={lower},upperdir={upper},workdir={work}".format(**folders)
+    mount = ["mount", "-t", "overlay", "-o", layers, "none", str(folders["image"])]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("no overlay can be mounted here: it needs root")
+    try:
+        yield folders["image"]
+    finally:
+        subprocess.run(["umount", folders["image"]], check=True)
+
+
+def test_a_damaged_bundle_of_a_container_s_image_is_replaced(bundle: Path, image: Path) -> None:
+    found = asyncio.run(ingest(bundle, [bundle.parent / "release.pub"], image / "store"))
+    assert found.new
+    assert (found.path / "model.onnx").read_bytes() == MODEL
+    assert list((image / "store").iterdir()) == [found.path]
+
+
 # Small itself: a child begins with its parent's memory on its account.
 LAUNCHER = """
 import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True)
+subprocess.run(sys.argv[1:])
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
 """
+
+
+def measured(options: Sequence[str]) -> tuple[dict[str, Any], int]:
+    """The answer of a child, and its peak memory in bytes."""
+    command = [sys.executable, "-I", "-S", "-c", LAUNCHER, sys.executable, "-P", "-s", "-m"]
+    command += ["runtime.bundle.ingest", *options]
+    done = subprocess.run(
+        command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    answer, peak = done.stdout.splitlines()
+    return json.loads(answer), int(peak)
 
 
 def test_the_child_stays_under_40_mb_with_as_many_digests_as_pack_writes(
@@ -200,15 +335,20 @@ def test_the_child_stays_under_40_mb_with_as_many_digests_as_pack_writes(
     pem = public_pem(keys.release.public_key()).decode()
     (box / "release.toml").write_text(f'role = "release"\npublic_key = """\n{pem}"""\n')
     (tmp_path / "floors.json").write_bytes(encode({"gate": Floor(counter=1, digest="")}))
-    command = [sys.executable, "-I", "-S", "-c", LAUNCHER, sys.executable, "-P", "-s", "-m"]
-    command += ["runtime.bundle.ingest", f"--bundle={tmp_path / 'x.ewb'}", f"--key={box}"]
-    command += [f"--floors={tmp_path / 'floors.json'}", f"--into={tmp_path / 'store'}"]
-    done = subprocess.run(
-        command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    answer, peak = done.stdout.splitlines()
-    assert json.loads(answer)["ok"]["new"]
-    assert int(peak) < 40_000_000
+    options = [f"--bundle={tmp_path / 'x.ewb'}", f"--key={box}", f"--floors={tmp_path / 'floors.json'}"]
+    answer, peak = measured([*options, f"--into={tmp_path / 'store'}"])
+    assert answer["ok"]["new"]
+    assert peak < 40_000_000
+
+
+def test_the_child_stays_under_40_mb_whatever_a_stranger_calls_a_signature(bundle: Path) -> None:
+    things = b"[" + b"{}," * 349_000 + b"{}]"  # small as text, and a hundred megabytes as objects
+    bundle.write_bytes(member(b"model.sig", things) + END)
+    folder = bundle.parent
+    options = [f"--bundle={bundle}", f"--key={folder / 'release.pub'}", f"--into={folder / 'store'}"]
+    answer, peak = measured(options)
+    assert answer["error"]["code"] == Code.BUNDLE_SIGNATURE_FILE.text
+    assert peak < 40_000_000
 
 
 def test_the_agent_s_limits_reach_the_child(bundle: Path) -> None:

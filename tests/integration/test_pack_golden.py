@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,12 @@ from runtime.bundle.progress import no_progress
 from runtime.engine import Array
 from runtime.source.frame import Frame
 
-from .golden_author import TOML, make_author, packed, write
+from .golden_author import TOML, make_author, packed, write, write_film
 
 pytestmark = pytest.mark.integration
+
+PROJECT = Path(__file__).parents[2]
+LISTED = ("a.jpg", "b.png", "c.bmp")
 
 
 @pytest.fixture
@@ -143,6 +149,74 @@ def test_nothing_is_left_behind(author: Path, tmp_path: Path, monkeypatch: pytes
     assert not (tmp_path / "y.ewb").exists()
 
 
+@pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_ended_leaves_nothing(author: Path, tmp_path: Path, ends: signal.Signals) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    write_film(author / "large.mkv", 40, 720, 1280)
+    write(author, 'frames = ["large.mkv#0-39"]')
+    words = ["bundle", "pack", str(author), "--out", str(tmp_path / "x.ewb")]
+    environment = os.environ | {"TMPDIR": str(scratch)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "agent.cli.main", *words], env=environment, stderr=subprocess.PIPE
+    ) as child:
+        while child.poll() is None and not list(scratch.glob("*/golden/*.y4m")):
+            time.sleep(0.01)  # there is no event to wait for: the command is another process
+        child.send_signal(ends)
+        child.communicate()
+    assert child.returncode == 128 + ends
+    assert not list(scratch.iterdir())
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith((".", "x"))] == []
+
+
+def test_where_and_in_what_language_it_is_packed_does_not_matter(author: Path, tmp_path: Path) -> None:
+    write(author, 'frames = ["pictures/*", "film.mkv#3"]')
+    first = command("bundle", "pack", author, "--out", tmp_path / "x.ewb")
+    elsewhere = os.environ | {
+        "LC_ALL": "tr_TR.UTF-8",
+        "TZ": "Asia/Tokyo",
+        "PYTHONHASHSEED": "77",
+        "PYTHONPATH": str(PROJECT),
+    }
+    words = [sys.executable, "-m", "agent.cli.main", "bundle", "pack", ".", "--out", "../y.ewb"]
+    subprocess.run(words, check=True, env=elsewhere, cwd=author, capture_output=True)
+    assert first.returncode == 0
+    assert (tmp_path / "x.ewb").read_bytes() == (tmp_path / "y.ewb").read_bytes()
+
+
+def with_orientation(jpeg: bytes, orientation: int) -> bytes:
+    """As phones do: Exif's tag 0x0112 in a segment of its own (Exif 2.32, 4.6.2)."""
+    entry = struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4)
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_picture_that_is_stored_turned_is_turned_upright(author: Path, orientation: int) -> None:
+    from runtime.golden.reference.picture import bgr  # noqa: PLC0415 - beside what it checks
+
+    path = author / "pictures" / "turned.jpg"
+    path.write_bytes(with_orientation((author / "pictures" / "a.jpg").read_bytes(), orientation))
+    # OpenCV's reader, which authors' scripts use, turns it as well.
+    upright = cv2.imread(str(path))
+    made = bgr(packed(author, 'frames = ["pictures/turned.jpg"]').frames[0])
+    assert made.shape == upright.shape
+    assert np.abs(made.astype(int) - upright).mean() < 12
+
+
+def test_a_pattern_does_not_mean_what_file_managers_leave_behind(author: Path) -> None:
+    (author / "pictures" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    made = packed(author, 'frames = ["pictures/*"]')
+    assert [one.source for one in made.results.frames] == [f"pictures/{name}" for name in LISTED]
+
+
+def test_the_results_name_what_made_them(author: Path) -> None:
+    made_by = packed(author, 'frames = ["film.mkv"]').results.made_by
+    assert made_by["opencv"] == cv2.__version__
+    assert (made_by["numpy"], made_by["pyav"]) == (np.__version__, av.__version__)
+    assert made_by["engine"].startswith("onnxruntime ")
+
+
 def test_progress_tells_of_every_frame(author: Path) -> None:
     told: list[tuple[str, int, int]] = []
 
@@ -162,16 +236,25 @@ def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_sums_up_and_its_json_is_clean(author: Path, tmp_path: Path) -> None:
-    write(author, 'frames = ["film.mkv#0-2"]')
+    write(author, 'frames = ["film.mkv#0-2", "pictures/c.bmp"]')
     told = command("bundle", "pack", author, "--out", tmp_path / "x.ewb")
     # On a busy machine there are lines of progress.
     assert (told.returncode, "warning" in told.stderr) == (0, False)
-    assert "golden     3 frames, 3 findings, 0 frames with none; by 'cpu' on onnxruntime" in told.stdout
+    assert "golden     4 frames, 4 findings, 0 frames with none; by 'cpu' on onnxruntime" in told.stdout
     document = json.loads(command("bundle", "pack", author, "--out", tmp_path / "x.ewb", "--json").stdout)
     golden = document["golden"]
-    assert (golden["frames"], golden["findings"], golden["empty_frames"]) == (3, 3, 0)
+    assert (golden["frames"], golden["findings"], golden["empty_frames"]) == (4, 4, 0)
+    assert not golden["alike"]
     assert golden["reference"] == "cpu"
     assert golden["engine"].startswith("onnxruntime 1.")
+
+
+@pytest.mark.parametrize("frames", ["film.mkv", "film.mkv#0-9"])
+def test_frames_that_are_all_answered_alike_are_a_warning(author: Path, tmp_path: Path, frames: str) -> None:
+    write(author, f'frames = ["{frames}"]')
+    told = command("bundle", "pack", author, "--out", tmp_path / "x.ewb")
+    assert told.returncode == 0
+    assert "warning: a model that is stuck, and answers always the same, would pass" in told.stderr
 
 
 def test_a_reference_that_is_not_float32_is_a_warning(author: Path, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -44,6 +47,13 @@ def author(tmp_path: Path) -> Path:
         ('frames = ["pictures/a.jpg#1"]', "golden.frames[0]", "has no sound frame 1"),
         ('frames = ["model.onnx"]', "golden.frames[0]", "'model.onnx' cannot be decoded"),
         ('frames = ["film.mkv"]\nreference = "gpu"', "golden.reference", "there is no variant 'gpu'"),
+        ('frames = ["**.png"]', "golden.frames[0]", "'**.png' is no name or pattern: Invalid pattern"),
+        (f'frames = ["{"x" * 300}.png"]', "golden.frames[0]", "is no name or pattern: File name too long"),
+        (
+            'frames = ["film.mkv"]\nmetric = { compare = "detections", min_matched = 0 }',
+            "golden.metric.min_matched",
+            "expected float >= 0.5",
+        ),
         ("frames = []", "golden.frames", "length >= 1"),
         (
             'frames = ["film.mkv"]\nmetric = { compare = "classes" }',
@@ -57,6 +67,81 @@ def test_what_cannot_be_made_golden_is_named(author: Path, golden: str, where: s
     assert error.where == f"{author}/bundle.toml: {where}"
     assert says in error.what
     assert error.remedy
+
+
+def cut_short(author: Path) -> None:
+    whole = (author / "pictures" / "a.jpg").read_bytes()
+    (author / "pictures" / "x.jpg").write_bytes(whole[: len(whole) * 2 // 3])
+
+
+def unreadable_name(author: Path) -> None:
+    shutil.copy(author / "pictures" / "b.png", os.fsencode(author / "pictures") + b"/x\xff.png")
+
+
+def leading_out(author: Path) -> None:
+    shutil.copy(author / "pictures" / "b.png", author.parent / "other.png")
+    (author / "pictures" / "x.png").symlink_to(author.parent / "other.png")
+
+
+def a_text(author: Path) -> None:
+    (author / "pictures" / "x.txt").write_text("These are my pictures.\n" * 50)
+
+
+def a_list_of_other_files(author: Path) -> None:
+    (author / "pictures" / "x.film").write_text("ffconcat version 1.0\nfile 'a.jpg'\n")
+
+
+def too_small(author: Path) -> None:
+    cv2.imwrite(str(author / "pictures" / "x.png"), np.zeros((1, 1, 3), np.uint8))
+
+
+def too_large(author: Path) -> None:
+    cv2.imwrite(str(author / "pictures" / "x.png"), np.zeros((20_000, 1_700), np.uint8))
+
+
+def beyond_what_is_decoded(author: Path) -> None:
+    cv2.imwrite(str(author / "pictures" / "x.png"), np.zeros((20_000, 20_000), np.uint8))
+
+
+def damaged(author: Path) -> None:
+    (author / "pictures" / "x.png").write_bytes((author / "pictures" / "b.png").read_bytes()[:60])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (cut_short, "'pictures/x.jpg' is cut short"),
+        (unreadable_name, "the file name 'pictures/x\\udcff.png' is not readable text"),
+        (leading_out, "'pictures/x.png' leads out of the folder"),
+        (a_text, "'pictures/x.txt' is no picture or film, but tty"),
+        (a_list_of_other_files, "'pictures/x.film' is no picture or film, but concat"),
+        (too_small, "a picture of 1x1 pixels"),
+        (too_large, "a picture of 1700x20000 pixels, over 33554432 in all"),
+        (beyond_what_is_decoded, "it is damaged, cut short, or too large"),
+        (damaged, "'pictures/x.png' has no picture that can be decoded"),
+    ],
+)
+def test_a_file_that_is_no_sound_picture_is_named(
+    author: Path, spoil: Callable[[Path], None], says: str
+) -> None:
+    spoil(author)
+    error = refused(author, 'frames = ["film.mkv", "pictures/*"]')
+    assert (error.code, says in error.what) == (Code.BUNDLE_GOLDEN, True), error.what
+    assert error.where.startswith(f"{author}/bundle.toml: golden.frames[1]")
+    assert error.remedy
+
+
+def test_results_that_a_dead_model_would_give_too_are_no_check(author: Path) -> None:
+    rare = np.zeros((1, 5, 6), np.float32)
+    rare[0, 0, 0] = 0.5
+    (author / "model.onnx").write_bytes(models.constant({"output": rare}))
+    toml = TOML.replace("yolov10", "tensors")
+    write(author, 'frames = ["film.mkv"]', toml)
+    pack_bundle(author, author.parent / "x.ewb")
+    (author.parent / "x.ewb").unlink()
+    error = refused(author, 'frames = ["film.mkv"]\nmetric = { compare = "tensors", atol = 0.6 }', toml)
+    assert error.what.startswith("these golden results prove nothing: no answer at all would agree as well")
+    assert error.where == f"{author}/bundle.toml: golden.frames"
 
 
 def test_frames_on_which_a_model_finds_nothing_are_no_check(author: Path) -> None:

@@ -169,6 +169,27 @@ def test_the_module_may_come_from_the_environment(desk: Desk) -> None:
     assert signed.returncode == 0, signed.stderr
 
 
+def test_the_module_is_the_file_that_was_named_and_no_other_of_that_name(desk: Desk) -> None:
+    desk.put(ec.generate_private_key(ec.SECP256R1()), "release", "01")
+    shutil.copy(desk.module, desk.folder / "vendor.so")
+    command = ["keys", "show", "--pkcs11", "pkcs11:token=plant", "--json", "--pkcs11-module"]
+    shown = subprocess.run(
+        [sys.executable, "-m", "agent.cli.main", *command, "./vendor.so"],
+        cwd=desk.folder,
+        env=desk.environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stderr
+
+
+def test_a_module_that_does_not_begin_is_told_from_one_that_is_none(desk: Desk) -> None:
+    error = refusal(desk.sign("pkcs11:token=plant", *desk.usual(), SOFTHSM2_CONF="/no/such.conf"))
+    assert (error["code"], "cannot begin" in error["what"]) == (Code.TOKEN_MODULE.text, True)
+    assert "configuration" in error["remedy"]
+
+
 def refusal(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert done.returncode != 0
     assert done.stderr.count("\n") == 1, done.stderr

@@ -13,20 +13,21 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import cv2
-import numpy as np
 import psutil
 import pytest
 
 from agent.cli.main import main
+from agent.preflight.attendant import Attendant, Bounds
 from agent.preflight.check import BundleCheck, Settings, Witness
-from agent.preflight.report import Report
+from agent.preflight.report import Refusal, Report
+from agent.preflight.turns import Turns
 from agent.trust.ingest import ingest
+from agent.workers.process import WorkerProcess
 from runtime import ipc
 from runtime.errors import EdgewardError
-from tests import models
-from tests.conftest import ROOT, Signed, make_signed
+from tests.conftest import ROOT, Signed
 from tests.integration import mischief
 from tests.integration.agent_peers import wait_gone
 
@@ -83,6 +84,7 @@ def settings(**changes: float) -> Settings:
         ("garbage", "preflight.misbehaved", "talked nonsense"),
         ("endless frame", "preflight.misbehaved", "talked nonsense"),
         ("lie", "preflight.misbehaved", "talked nonsense while loading"),
+        ("forge", "preflight.misbehaved", "talked nonsense while loading"),
         ("raise", "model.load", "no such operator"),
         ("run:raise", "model.run", "no such operator"),
     ],
@@ -210,13 +212,13 @@ async def test_a_budget_is_held_against_what_was_measured(tmp_path: Path) -> Non
 async def test_two_that_measure_at_a_time_take_turns(tmp_path: Path) -> None:
     signed = mischief.bundle(tmp_path / "bundle", {"slow": "run:slow"})
     bundle = await ingest(signed.bundle, [signed.key], tmp_path / "store")
-    measuring = asyncio.Lock()
+    turns = Turns(patience_s=0.0)  # both are ready to measure at about the same time
     steps: list[tuple[str, int]] = []
 
     async def one(name: str) -> Report:
         witness = Witness(on_step=lambda _, message: steps.append((name, message.done)))
         return await BundleCheck(
-            bundle, ipc.EngineOptions(), settings(rounds=60), measuring=measuring, witness=witness
+            bundle, ipc.EngineOptions(), settings(rounds=60), turns=turns, witness=witness
         ).run()
 
     await asyncio.gather(one("a"), one("b"))
@@ -226,58 +228,74 @@ async def test_two_that_measure_at_a_time_take_turns(tmp_path: Path) -> None:
     assert measured.index("b" if first == "a" else "a") == measured.count(first), steps
 
 
-BATCHES = """
-[[variant]]
-id = "batches"
-engine = "mischief"
-file = "batches.model"
-input = [{ name = "x", dtype = "float32", shape = ["batch", 3, 32, 32] }]
-output = [{ name = "y", dtype = "float32", shape = ["batch", 2] }]
-[[variant]]
-id = "reference"
-engine = "onnxruntime"
-file = "reference.onnx"
-input = [{ name = "x", dtype = "float32", shape = [1, 3, 32, 32] }]
-output = [{ name = "y", dtype = "float32", shape = [1, 2] }]
-[preprocess]
-fit = "stretch"
-[postprocess]
-decoder = "classification"
-[golden]
-frames = ["*.png"]
-"""
-
-
 @pytest.mark.parametrize(
-    ("deed", "at_a_time", "passes"),
-    [("right in batches", 4, True), ("lie in batches", 1, True), ("lie in batches", 4, False)],
+    ("deed", "budget"),
+    [("slow at first", "load_ms = 2500"), ("run:hiccups at first", "latency_p95_ms = 50")],
 )
-async def test_answers_to_several_frames_at_a_time_are_compared_too(
-    tmp_path: Path, deed: str, at_a_time: int, passes: bool
-) -> None:
-    author = tmp_path / "author"
-    author.mkdir()
-    answers = {"y": np.array([[0.125, 0.875]], np.float32)}
-    (author / "reference.onnx").write_bytes(
-        models.constant(answers, (models.Input("x", "float32", (1, 3, 32, 32)),))
+async def test_what_may_have_been_bad_luck_is_looked_at_twice(tmp_path: Path, deed: str, budget: str) -> None:
+    signed = mischief.bundle(tmp_path / "bundle", {"one": deed}, f"[budgets]\n{budget}\n")
+    (tmp_path / "cache").mkdir()
+    report, pids = await checked(
+        signed, tmp_path / "store", settings(load_s=30.0), cache_dir=str(tmp_path / "cache")
     )
-    (author / "batches.model").write_text(f"run:{deed}")
-    (author / "labels.txt").write_text("nothing\nsomething\n")
-    for at in range(6):
-        picture = np.full((48, 64, 3), 30 * at, np.uint8)
-        assert cv2.imwrite(str(author / f"{at}.png"), picture)
-    head = '[bundle]\nname = "b"\nversion = "1.0.0"\nrelease_counter = 1\nlabels_file = "labels.txt"\n'
-    (author / "bundle.toml").write_text(head + BATCHES)
-    signed = make_signed(tmp_path, author, author / "batches.model")
+    assert report.chosen == "one"
+    assert len(pids) == 3, "the list, and the variant twice"
+    assert not report.variants[0].refusals
+
+
+async def test_while_one_is_tried_no_other_disturbs_it(tmp_path: Path) -> None:
+    signed = mischief.bundle(tmp_path / "bundle", {"one": "run:", "other": "abort"})
     bundle = await ingest(signed.bundle, [signed.key], tmp_path / "store")
-    check = BundleCheck(bundle, ipc.EngineOptions(), settings(rounds=30), max_batch=at_a_time)
-    report = await check.run(["batches"])
-    (found,) = report.variants
-    assert found.batch == at_a_time
-    assert (found.state == "passed") is passes, found
-    if not passes:
-        assert "with 4 frames at a time" in found.refusals[0].text
-        assert found.refusals[0].code == "preflight.golden"
+    turns = Turns()
+    started: list[int] = []
+
+    def start(pid: int) -> None:
+        assert not any(psutil.pid_exists(before) for before in started)
+        started.append(pid)
+
+    async def one() -> Report:
+        witness = Witness(on_start=start)
+        return await BundleCheck(
+            bundle, ipc.EngineOptions(), settings(rounds=30), turns=turns, witness=witness
+        ).run()
+
+    reports = await asyncio.gather(one(), one(), one())
+    assert [report.chosen for report in reports] == ["one"] * 3
+    assert len(started) == 9
+
+
+async def test_one_that_hangs_does_not_keep_others_waiting(tmp_path: Path) -> None:
+    signed = mischief.bundle(tmp_path / "bundle", {"hangs": "sleep", "good": "run:"})
+    bundle = await ingest(signed.bundle, [signed.key], tmp_path / "store")
+    turns = Turns(patience_s=1.0)
+
+    def check(variant: str) -> BundleCheck:
+        options = ipc.EngineOptions(variant=variant)
+        return BundleCheck(bundle, options, settings(rounds=30, load_s=600.0), turns=turns)
+
+    hangs = asyncio.create_task(check("hangs").run())
+    report = await asyncio.wait_for(check("good").run(), 30)
+    assert report.chosen == "good"
+    assert not hangs.done()
+    hangs.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hangs
+
+
+async def test_one_that_was_ended_for_its_memory_has_not_answered(tmp_path: Path) -> None:
+    signed = mischief.bundle(tmp_path / "bundle", {"good": "run:"})
+    bundle = await ingest(signed.bundle, [signed.key], tmp_path / "store")
+    why = Refusal("preflight.memory", "took 500 MB")
+
+    class Late(Attendant):
+        async def _answer(self, worker: WorkerProcess, *rest: Any) -> Any:
+            found = await super()._answer(worker, *rest)
+            self._kill(worker, why)  # as the watch does, which looks only now and then
+            return found
+
+    task = ipc.Examine(bundle_dir=bundle.folder, manifest_sha256=bundle.manifest_sha256)
+    attended = await Late(Bounds(load_s=60, step_s=60, memory_mb=400), Turns()).examine(task)
+    assert (attended.answer, attended.refusal) == (None, why)
 
 
 def test_the_command_says_it_in_a_table_in_json_and_by_its_status(

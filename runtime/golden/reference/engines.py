@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from runtime.bundle.check_model import resolved
 from runtime.bundle.manifest import Quantisation, TensorSpec, Variant
-from runtime.engine import first_line, litert_kernels
+from runtime.engine import first_line, litert_kernels, package
 from runtime.errors import Code, EdgewardError
 
 Array = NDArray[Any]
@@ -37,7 +37,7 @@ class _Onnx:
     """ONNX Runtime on the CPU."""
 
     def __init__(self, variant: Variant, read: Read) -> None:
-        ort = importlib.import_module("onnxruntime")
+        ort = package.find("onnxruntime", install="pip install 'edgeward[onnx]'")
         options = ort.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -92,7 +92,7 @@ class _OpenVino:
     """OpenVINO on the CPU, in 32 bit."""
 
     def __init__(self, variant: Variant, read: Read) -> None:
-        ov = importlib.import_module("openvino")
+        ov = package.find("openvino", install="pip install 'edgeward[openvino]'")
         core = ov.Core()
         model, weights = read(variant.file), read(variant.weights) if variant.weights else b""
         loaded = core.read_model(model, weights) if weights else core.read_model(model)

@@ -12,7 +12,7 @@ import pytest
 
 from agent.preflight import attendant
 from agent.workers.process import WorkerProcess
-from runtime.preflight.messages import Examined, GoldenFigures, LatencyFigures
+from runtime.preflight.messages import Examined, GoldenFigures, LatencyFigures, Step
 
 pytestmark = pytest.mark.unit
 
@@ -33,21 +33,39 @@ GOOD = Examined(
 
 
 @pytest.mark.parametrize(
-    ("changes", "sense"),
+    ("changes", "step", "sense"),
     [
-        ({}, True),
-        ({"load_ms": math.nan}, False),
-        ({"peak_mb": math.inf}, False),
-        ({"load_ms": -1.0}, False),
-        ({"latency": msgspec.structs.replace(LATENCY, p95_ms=math.nan)}, False),
-        ({"latency": msgspec.structs.replace(LATENCY, p50_ms=-1.0)}, False),
-        ({"latency": None}, False),
-        ({"latency": None, "golden": GoldenFigures(passed=False, frames=1, why="x")}, True),
-        ({"latency": None, "golden": GoldenFigures(passed=True, frames=1)}, False),
+        ({}, "latency", True),
+        ({"load_ms": math.nan}, "latency", False),
+        ({"peak_mb": math.inf}, "latency", False),
+        ({"pss_mb": math.nan}, "latency", False),
+        ({"load_ms": -1.0}, "latency", False),
+        ({"latency": msgspec.structs.replace(LATENCY, p95_ms=math.nan)}, "latency", False),
+        ({"latency": msgspec.structs.replace(LATENCY, p50_ms=-1.0)}, "latency", False),
+        ({"latency": msgspec.structs.replace(LATENCY, p50_ms=2.5)}, "latency", False),
+        ({"latency": msgspec.structs.replace(LATENCY, max_ms=math.inf)}, "latency", False),
+        ({"latency": msgspec.structs.replace(LATENCY, rounds=0)}, "latency", False),
+        ({"latency": msgspec.structs.replace(LATENCY, stages_ms={"infer": math.nan})}, "latency", False),
+        ({"latency": None}, "latency", False),
+        ({"latency": None, "golden": GoldenFigures(passed=False, frames=1, why="x")}, "golden", True),
+        ({"latency": None, "golden": GoldenFigures(passed=True, frames=1)}, "golden", False),
+        ({"golden": GoldenFigures(passed=False, frames=1, why="x")}, "latency", False),
+        ({"golden": GoldenFigures(passed=True, frames=1, figures={"x": math.nan})}, "latency", False),
+        # Before it was told to measure, of another variant, or without end.
+        ({}, "load", False),
+        ({}, "golden", False),
+        ({"variant": "another"}, "latency", False),
+        ({"provider": "x" * 10_000}, "latency", False),
+        ({"golden": GoldenFigures(passed=True, frames=1, why="x" * 10_000)}, "latency", False),
+        (
+            {"latency": msgspec.structs.replace(LATENCY, stages_ms={f"{at}": 1.0 for at in range(999)})},
+            "latency",
+            False,
+        ),
     ],
 )
-def test_figures_that_cannot_be_are_no_answer(changes: dict[str, Any], sense: bool) -> None:
-    assert attendant._makes_sense(msgspec.structs.replace(GOOD, **changes)) is sense
+def test_figures_that_cannot_be_are_no_answer(changes: dict[str, Any], step: Step, sense: bool) -> None:
+    assert attendant._makes_sense(msgspec.structs.replace(GOOD, **changes), "v", step) is sense
 
 
 def test_a_process_that_hangs_in_the_kernel_is_left_behind_and_told(

@@ -21,6 +21,7 @@ from agent.preflight.report import Budgets, Refusal, Report, VariantReport
 from runtime import ipc
 from runtime.bundle.ingested import Ingested
 from runtime.errors import Code, EdgewardError
+from runtime.preflight.messages import GoldenFigures, LatencyFigures
 
 pytestmark = pytest.mark.unit
 
@@ -35,7 +36,8 @@ BUNDLE = Ingested(
     size=0,
     new=True,
 )
-GOOD = VariantReport(id="fast", engine="e", precision="int8", state="passed")
+LATENCY = LatencyFigures(rounds=30, width=8, height=8, p50_ms=1.0, p95_ms=2.0, max_ms=3.0, stages_ms={})
+GOOD = VariantReport(id="fast", engine="e", precision="int8", state="passed", latency=LATENCY, batch=4)
 BAD = VariantReport(
     id="bad",
     engine="e",
@@ -89,7 +91,7 @@ class Device:
     def ask(self, **options: Any) -> str:
         engine = ipc.EngineOptions(**options)
         asked = Asked(label="line", bundle=BUNDLE, engine=engine, load_s=180.0)
-        return asyncio.run(self.gate.variant(asked))
+        return asyncio.run(self.gate.passed(asked)).variant
 
     @property
     def file(self) -> Path:
@@ -135,6 +137,19 @@ def test_a_damaged_record_is_told_and_made_anew(
     assert json.loads(device.file.read_bytes())["digest"] == BUNDLE.digest
 
 
+def test_a_bundle_of_many_variants_that_say_a_lot_has_a_record_too(device: Device) -> None:
+    said = msgspec.structs.replace(
+        BAD,
+        refusals=(Refusal("preflight.golden", "\u00e9" * 2000, "\u00e9" * 2000),),
+        last_lines=("x" * 300,) * 5,
+    )
+    device.found = report(GOOD, *(msgspec.structs.replace(said, id=f"v{at}") for at in range(99)))
+    device.ask()
+    device.restart()
+    assert device.ask() == "fast"
+    assert device.checks == 1
+
+
 def test_a_record_of_another_bundle_does_not_count(device: Device) -> None:
     device.ask()
     document = json.loads(device.file.read_bytes())
@@ -143,6 +158,62 @@ def test_a_record_of_another_bundle_does_not_count(device: Device) -> None:
     device.restart()
     device.ask()
     assert device.checks == 2
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"chosen": "bad"},
+        {"ranked": ["fast", "bad"]},
+        {"chosen": "nobody", "ranked": ["nobody"]},
+        {"variants": [VariantReport(id="fast", engine="e", precision="", state="passed")]},
+        {
+            "variants": [
+                msgspec.structs.replace(BAD, id="fast", state="passed", latency=LATENCY),
+            ]
+        },
+        {
+            "variants": [
+                msgspec.structs.replace(GOOD, golden=GoldenFigures(passed=False, frames=9, why="wrong")),
+            ]
+        },
+    ],
+)
+def test_a_record_whose_verdict_does_not_follow_from_its_figures_does_not_count(
+    device: Device, edited: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    device.ask()
+    document = json.loads(device.file.read_bytes())
+    document["report"] |= msgspec.to_builtins(edited)
+    device.file.write_text(json.dumps(document))
+    device.restart()
+    assert device.ask() == "fast"
+    assert device.checks == 2
+    assert "does not follow from its figures" in caplog.text
+
+
+def test_a_refusal_stands_no_longer_than_this_agent_lets_it(device: Device) -> None:
+    device.found = report(BAD)
+    with pytest.raises(EdgewardError):
+        device.ask()
+    document = json.loads(device.file.read_bytes())
+    document |= {"stands_s": 1e12, "at": time.time() - 1000}
+    device.file.write_text(json.dumps(document))
+    device.restart()
+    device.found = report(GOOD)
+    assert device.ask() == "fast"
+
+
+def test_a_worker_takes_no_more_pictures_at_a_time_than_were_looked_at(device: Device) -> None:
+    asked = Asked(label="line", bundle=BUNDLE, engine=ipc.EngineOptions(), load_s=180.0, max_batch=8)
+    assert asyncio.run(device.gate.passed(asked)) == ("fast", 4)
+    device.restart()
+    assert asyncio.run(device.gate.passed(asked)) == ("fast", 4), "from the record too"
+    fewer = Asked(label="line", bundle=BUNDLE, engine=ipc.EngineOptions(), load_s=180.0, max_batch=2)
+    assert asyncio.run(device.gate.passed(fewer)) == ("fast", 2)
+    device.config = Preflight(enabled=False)
+    device.restart()
+    assert asyncio.run(device.gate.passed(asked)) == ("", 8)
 
 
 def test_other_options_are_tried_by_themselves(device: Device) -> None:
@@ -273,6 +344,13 @@ def test_a_key_changes_with_whatever_may_change_an_answer(
     assert record.key_of(ipc.EngineOptions(threads=2), Settings(), 1) != first
     assert record.key_of(ipc.EngineOptions(), Settings(require_golden=True), 1) != first
     assert record.key_of(ipc.EngineOptions(), Settings(), 2) != first
+    delegate = tmp_path / "npu.so"
+    with_delegate = ipc.EngineOptions(delegates=(ipc.Delegate(path=str(delegate)),))
+    delegate.write_bytes(b"1")
+    before = record.key_of(with_delegate, Settings(), 1)
+    assert before == record.key_of(with_delegate, Settings(), 1)
+    delegate.write_bytes(b"22")
+    assert record.key_of(with_delegate, Settings(), 1) != before, "another file"
     monkeypatch.setattr(record.platform, "release", lambda: "9.9")
     other_kernel = key()
     assert other_kernel != first
@@ -285,7 +363,8 @@ def test_two_pipelines_that_ask_for_the_same_have_it_tried_once(device: Device) 
     asked = Asked(label="line", bundle=BUNDLE, engine=ipc.EngineOptions(), load_s=180.0)
 
     async def both() -> list[str]:
-        return await asyncio.gather(device.gate.variant(asked), device.gate.variant(asked))
+        found = await asyncio.gather(device.gate.passed(asked), device.gate.passed(asked))
+        return [one.variant for one in found]
 
     assert asyncio.run(both()) == ["fast", "fast"]
     assert device.checks == 1

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.preflight.report import Budgets, Refusal, Report, VariantReport, budgets, judged, ranked
+from agent.preflight.report import Budgets, Refusal, Report, VariantReport, bad_luck, budgets, judged, ranked
 from agent.preflight.table import table
 from runtime.errors import Code
 from runtime.preflight.messages import Candidate, Candidates, Examined, GoldenFigures, LatencyFigures
@@ -163,6 +163,38 @@ def test_when_none_passes_the_error_has_the_reason_that_all_share(
     assert "variant 'a' why" in error.what
     assert error.where == "belt 1.2.3"
     assert error.remedy
+
+
+def test_the_error_of_a_bundle_with_many_variants_stays_short() -> None:
+    many = [refused(f"v{at}", Code.PREFLIGHT_GOLDEN, "x" * 200) for at in range(100)]
+    error = report(*many).refused()
+    assert error is not None
+    assert len(error.what) < 3000
+    assert error.what.endswith("92 more variants are refused as well")
+
+
+def test_memory_that_was_seen_from_outside_counts_as_well() -> None:
+    found = verdict(Budgets(memory_mb=44.0), peak_mb=0.0)
+    assert [refusal.code for refusal in found.refusals] == ["preflight.memory"]
+    assert "takes up to 45 MB" in found.refusals[0].text
+
+
+@pytest.mark.parametrize(
+    ("p50", "p95", "load_ms", "memory_mb", "luck"),
+    [
+        (10.0, 20.0, 100.0, 50.0, True),  # a slow tail
+        (16.0, 20.0, 100.0, 50.0, False),  # slow altogether
+        (10.0, 12.0, 900.0, 50.0, True),  # loaded for the first time
+        (10.0, 20.0, 100.0, 90.0, False),  # memory is no matter of luck
+        (10.0, 12.0, 100.0, 50.0, False),  # not refused
+    ],
+)
+def test_a_slow_tail_and_a_first_load_may_be_bad_luck(
+    p50: float, p95: float, load_ms: float, memory_mb: float, luck: bool
+) -> None:
+    allowed = Budgets(latency_p95_ms=15.0, memory_mb=60.0, load_ms=500.0)
+    found = verdict(allowed, latency=latency(p50, p95), load_ms=load_ms, peak_mb=memory_mb)
+    assert bad_luck(found, allowed) is luck
 
 
 def test_there_is_no_error_when_one_passes() -> None:

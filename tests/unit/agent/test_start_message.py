@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent import config_file
+from agent.preflight.gate import Passed
 from agent.redact import Redactor
 from agent.workers.start_message import at_a_time, engine_options, start_message
 from runtime import ipc
@@ -23,8 +24,9 @@ def told(text: str) -> ipc.Start:
     (pipeline,) = config.pipeline
     bundles = {stage: bundle(stage) for stage in ("", *(stage.name for stage in pipeline.stage))}
     engines = engine_options(pipeline, config.engine, config.device.profile)
-    variants = {stage: options.variant for stage, options in engines.items()}
-    start = start_message(pipeline, engines, bundles, variants, Redactor())
+    batches = at_a_time(pipeline)
+    passed = {stage: Passed(options.variant, batches[stage]) for stage, options in engines.items()}
+    start = start_message(pipeline, engines, bundles, passed, Redactor())
     sent = ipc.decode_to_worker(ipc.encode(start)[4:])
     assert isinstance(sent, ipc.Start)
     return sent
@@ -48,7 +50,7 @@ def test_a_plain_pipeline_leaves_everything_to_the_worker() -> None:
     start = told(f'[[pipeline]]\nname = "p"\nbundle = "b.ewb"\n{STREAM}')
     assert start.engine == ipc.EngineOptions(cache_dir="/var/lib/edgeward/cache")
     assert (start.bundle_dir, start.manifest_sha256) == ("/store/", "-sha")
-    assert (start.tiling, start.stages, start.max_batch, start.score_threshold) == (None, (), 8, None)
+    assert (start.tiling, start.stages, start.max_batch, start.score_threshold) == (None, (), 1, None)
     assert [(stream.name, stream.max_fps) for stream in start.streams] == [("cam", 5)]
 
 
@@ -121,14 +123,34 @@ def test_device_pipeline_and_stage_each_say_their_part() -> None:
         grow=0.1,
         max_crops=4,
         score_threshold=0.75,
+        max_batch=2,
         engine=ipc.EngineOptions(**device, variant="float16"),
     )
     assert make == ipc.Stage(
         name="make",
         bundle_dir="/store/make",
         manifest_sha256="make-sha",
+        max_batch=2,
         engine=ipc.EngineOptions(**device),
     )
+
+
+def test_no_model_gets_more_pictures_at_a_time_than_preflight_looked_at() -> None:
+    text = f"""{HEAD}
+        [[pipeline]]
+        name = "p"
+        bundle = "cars.ewb"
+        [[pipeline.stage]]
+        name = "plate"
+        bundle = "plates.ewb"
+        {STREAM}{STREAM.replace("cam", "cam-2")}"""
+    config = config_file.parse(text, where="edgeward.toml", folder=Path("/etc/edgeward"))
+    (pipeline,) = config.pipeline
+    engines = engine_options(pipeline, config.engine, "")
+    passed = {"": Passed("int8", 1), "plate": Passed("float16", 4)}
+    start = start_message(pipeline, engines, {"": bundle(""), "plate": bundle("plate")}, passed, Redactor())
+    assert (start.engine.variant, start.max_batch) == ("int8", 1)
+    assert (start.stages[0].engine.variant, start.stages[0].max_batch) == ("float16", 4)
 
 
 def test_a_pipelines_own_cpus_stand_in_for_those_of_the_device() -> None:

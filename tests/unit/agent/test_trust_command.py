@@ -16,6 +16,7 @@ import pytest
 
 from agent.cli.main import main
 from agent.trust import floors as floor_store
+from agent.trust import held_folder
 from runtime.bundle import floors
 from runtime.bundle.floors import Floor
 from runtime.bundle.keys import fingerprint, generate, load_public, public_pem
@@ -185,9 +186,81 @@ def test_who_removes_a_key_is_told_which_bundles_of_the_device_go_with_it(device
     assert device.trust("remove", "other", "--yes", "--json").document["refused_bundles"] == []
     bundle.write_bytes(signed)
     asked = device.trust("remove", "release", "--force")
-    assert "refused without it: gate 1.2.3" in asked.err
+    assert "refused from then on: gate 1.2.3" in asked.err
     removed = device.trust("remove", "release", "--force", "--yes", "--json")
     assert removed.document["refused_bundles"] == [f"gate 1.2.3 ({bundle})"]
+
+
+def test_who_narrows_a_key_is_told_which_bundles_it_may_sign_no_more(device: Device) -> None:
+    release, bundle = device.folder / "release", device.folder / "b.ewb"
+    assert main(["keys", "generate", "--out", str(release), "--json"]) == 0
+    pack(make_author(device.folder / "author", model=b"a model of no use"), bundle)
+    assert main(["bundle", "sign", str(bundle), "--key", f"{release}.key", "--json"]) == 0
+    device.trust("list")
+    device.trust("add", f"{release}.pub", "--role", "release", "--yes")
+    again = ["add", f"{release}.pub", "--role", "release", "--replace", "--yes", "--names"]
+    assert "refused from then on" not in device.trust(*again, "ga*").err
+    narrowed = device.trust(*again, "belt")
+    assert f"refused from then on: gate 1.2.3 ({bundle})" in narrowed.err
+    assert "stopped and refused" in narrowed.out
+
+
+@pytest.mark.parametrize("names", ["", "belt,", "Belt", "[ab]", "a b"])
+def test_names_that_no_bundle_can_have_are_said_to_be_none(names: str, device: Device) -> None:
+    key = key_file(device.folder, "release")
+    refused = device.trust("add", key, "--role", "release", "--names", names, "--yes")
+    assert refused.status == ExitStatus.USAGE
+    assert "--names" in refused.err
+    assert "'conveyor,ppe-*'" in refused.err
+
+
+def test_a_key_that_signs_no_bundles_takes_no_names(device: Device) -> None:
+    key = key_file(device.folder, "orders")
+    refused = device.trust("add", key, "--role", "operate", "--names", "gate", "--yes")
+    assert refused.status == ExitStatus.USAGE
+    assert "signs no bundles; leave it out" in refused.err
+
+
+def test_a_key_that_the_configuration_names_too_is_not_said_to_be_gone(device: Device) -> None:
+    key = key_file(device.folder, "release")
+    device.trust("add", key, "--role", "release", "--yes")
+    device.trust("add", key_file(device.folder, "next"), "--role", "release", "--standby", "--yes")
+    text = device.config.read_text().replace("[trust]", '[trust]\nrelease_keys = ["release.pub"]')
+    device.config.write_text(text)
+    refused = device.trust("remove", "release", "--yes")
+    assert refused.status == ExitStatus.USAGE
+    assert f"{key} of trust.release_keys holds this key too" in refused.err
+    assert len(device.trust("list", "--json").document["keys"]) == 2
+
+
+def test_a_floor_that_could_not_be_lowered_is_told_of_in_the_log(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor_store.raise_to(device.floors, "gate", 42, "a" * 64)
+    monkeypatch.setattr(held_folder, "LOCK_WAIT_S", 0.1)
+    with held_folder.held(device.floors.parent, by_file=False):
+        assert device.trust("floors", "lower", "gate", "--to", 1, "--yes").status == ExitStatus.SYSTEM
+        assert device.trust("floors", "reset", "--yes").status == ExitStatus.SYSTEM
+    lines = (device.folder / "trust.d" / "audit.jsonl").read_text().splitlines()
+    assert [(record["what"], record.get("failed")) for record in map(json.loads, lines)] == [
+        ("floor lowered", None),
+        ("failed", "floor lowered"),
+        ("floors reset", None),
+        ("failed", "floors reset"),
+    ]
+    assert floors.load(device.floors)["gate"].counter == 42
+
+
+@pytest.mark.parametrize("name", ["more.d", "release.toml"])
+def test_a_trust_folder_is_not_taken_for_a_plain_key(
+    name: str, device: Device, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is in it would be believed, and a key that is taken out of it go on being believed."""
+    (device.folder / "more.d").mkdir()
+    text = device.config.read_text().replace("[trust]", f'[trust]\nrelease_keys = ["{name}"]')
+    device.config.write_text(text)
+    assert main(["agent", "--config", str(device.config), "--check"]) == ExitStatus.CONFIG
+    assert "trust.release_keys[0]: expected a plain public key file" in capsys.readouterr().err
 
 
 def test_a_private_key_is_not_taken_for_a_public_one(device: Device) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -33,7 +34,7 @@ def refused(path: Path, name: str, counter: int, digest: str) -> Code:
 def test_a_floor_rises_and_never_falls(path: Path) -> None:
     assert store.raise_to(path, "gate", 3, A)
     assert not store.raise_to(path, "gate", 3, A)
-    assert not store.raise_to(path, "gate", 2, B)
+    assert refused(path, "gate", 2, B) is Code.BUNDLE_ROLLBACK
     assert floors.load(path) == {"gate": Floor(counter=3, digest=A)}
     assert store.raise_to(path, "gate", 9, B)
     assert store.raise_to(path, "ppe", 1, A)
@@ -92,6 +93,46 @@ def test_a_damaged_file_is_neither_raised_nor_lowered_but_set_aside_by_hand(path
 
 def test_there_is_nothing_to_reset_where_nothing_is(path: Path) -> None:
     assert store.reset(path) is None
+    assert not path.parent.exists(), "made by root, it would keep the agent from writing its first floor"
+
+
+def test_nothing_that_was_set_aside_is_written_over(path: Path) -> None:
+    for counter in (1, 2, 3):  # within one second, or two
+        store.raise_to(path, "gate", counter, A)
+        assert store.reset(path) is not None
+    aside = [floors.load(file) for file in path.parent.iterdir() if file != path]
+    assert sorted(found["gate"].counter for found in aside) == [1, 2, 3]
+
+
+def test_a_floor_that_changed_since_somebody_said_yes_is_not_lowered(path: Path) -> None:
+    store.raise_to(path, "gate", 8, A)
+    asked = store.check_lower(path, "gate", 4)
+    store.raise_to(path, "gate", 9, B)
+    with pytest.raises(EdgewardError) as caught:
+        store.lower(path, "gate", 4, was=asked)
+    assert caught.value.code is Code.SYSTEM_BUSY
+    assert floors.load(path) == {"gate": Floor(counter=9, digest=B)}
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_nobody_else_may_look_into_the_folder_of_the_floors_nor_lock_it(umask: int, path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        store.raise_to(path, "gate", 3, A)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_floors_in_a_folder_that_others_may_write_are_not_believed(there: bool, path: Path) -> None:
+    store.raise_to(path, "gate", 3, A)
+    if not there:
+        path.unlink()  # as they can
+    path.parent.chmod(0o770)
+    with pytest.raises(EdgewardError) as caught:
+        floors.load(path)
+    assert caught.value.code is Code.TRUST_WRITABLE
 
 
 RAISE = """

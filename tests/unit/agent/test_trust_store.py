@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
@@ -14,8 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.trust import audit, store
-from agent.trust.store import Plan
+from agent.trust import audit, held_folder, store
+from agent.trust.store import Key, Plan
 from runtime.bundle import trust_folder
 from runtime.bundle.keys import fingerprint, generate, public_pem
 from runtime.bundle.trust_folder import KeyFile
@@ -78,13 +79,43 @@ def test_a_key_that_was_added_is_listed_and_its_file_is_what_the_child_reads(fol
     assert stat.S_IMODE(entry.path.stat().st_mode) == 0o644
 
 
-def test_a_folder_is_made_that_others_cannot_write_whatever_the_umask(folder: Path) -> None:
-    before = os.umask(0)
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_a_folder_is_made_that_all_may_read_and_no_others_write_whatever_the_umask(
+    umask: int, folder: Path
+) -> None:
+    before = os.umask(umask)
     try:
         add(folder, "release", file(0))
     finally:
         os.umask(before)
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder.parent)] == [0o755, 0o755]
+
+
+def test_who_may_only_read_the_folder_cannot_hold_up_a_change(folder: Path) -> None:
+    add(folder, "release", file(0))
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        add(folder, "next", file(1, state="standby"))
+    finally:
+        os.close(descriptor)
+    readable = [path.name for path in folder.iterdir() if path.stat().st_mode & 0o077]
+    assert readable == [name for name in readable if name.endswith(".toml")], (
+        "what can be opened can be locked"
+    )
+    assert store.list_ignored(folder) == []
+
+
+def test_two_who_change_the_folder_at_once_do_it_one_after_the_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(folder, "release", file(0))
+    plan = store.plan_add(folder, "next", file(1, state="standby"))
+    monkeypatch.setattr(held_folder, "LOCK_WAIT_S", 0.1)
+    with held_folder.held(folder, by_file=True):
+        assert refused(lambda: store.carry_out(folder, plan)).code is Code.SYSTEM_BUSY
+    store.carry_out(folder, plan)
+    assert states(folder) == {"release": "active", "next": "standby"}
 
 
 def test_a_rotation_needs_no_moment_without_a_key(folder: Path) -> None:
@@ -135,8 +166,49 @@ def test_the_last_active_release_key_stays_unless_forced(folder: Path) -> None:
     assert refused(lambda: remove(folder, "release")).code is Code.TRUST_LAST_KEY
     assert len(store.list_keys(folder)) == 2
     remove(folder, "orders")
-    remove(folder, "release", others=1)
+    plain = plain_keys(folder.parent, 2)
+    remove(folder, "release", plain=plain)
     assert store.list_keys(folder) == []
+
+
+def plain_keys(place: Path, *numbers: int) -> list[Key]:
+    """As ``release_keys`` names them."""
+    for number in numbers:
+        (place / f"{number}.pub").write_bytes(public_pem(KEYS[number]))
+    return store.list_readable([place / f"{number}.pub" for number in numbers])
+
+
+def test_the_last_release_key_stays_though_it_is_a_standby_key_or_changes_its_role(folder: Path) -> None:
+    add(folder, "next", file(0, state="standby"))
+    assert refused(lambda: remove(folder, "next")).code is Code.TRUST_LAST_KEY
+    remove(folder, "next", force=True)
+    add(folder, "release", file(0))
+    orders = file(0, role="operate")
+    assert refused(lambda: add(folder, "release", orders, replace=True)).code is Code.TRUST_LAST_KEY
+    add(folder, "release", file(0, names=("gate",)), replace=True)
+    add(folder, "release", orders, replace=True, force=True)
+
+
+def test_a_key_that_a_plain_file_goes_on_trusting_is_not_removed_unless_forced(folder: Path) -> None:
+    add(folder, "supplier", file(0, names=("gate",)))
+    add(folder, "orders", file(1, role="operate"))
+    plain = plain_keys(folder.parent, 0, 1)
+    for name in ("supplier", "orders"):
+        error = refused(lambda name=name: remove(folder, name, plain=plain))  # type: ignore[misc]
+        assert "any bundle" in error.what
+        assert "release_keys" in error.what
+    remove(folder, "supplier", plain=plain, force=True)
+
+
+def test_a_plain_key_of_which_the_folder_says_less_is_no_other_release_key(folder: Path) -> None:
+    add(folder, "release", file(0))
+    add(folder, "orders", file(1, role="operate"))
+    plain = plain_keys(folder.parent, 1)
+    assert refused(lambda: remove(folder, "release", plain=plain)).code is Code.TRUST_LAST_KEY
+
+
+def test_a_release_key_that_cannot_be_read_counts_for_nothing(tmp_path: Path) -> None:
+    assert store.list_readable([tmp_path / "none.pub"]) == []
 
 
 def test_a_key_is_named_by_its_name_or_the_beginning_of_its_fingerprint(folder: Path) -> None:
@@ -146,6 +218,13 @@ def test_a_key_is_named_by_its_name_or_the_beginning_of_its_fingerprint(folder: 
     assert "no key" in refused(lambda: remove(folder, "0" * 64)).what
     assert remove(folder, PRINTS[1][:8]).key.name == "b"
     assert remove(folder, PRINTS[0], force=True).key.name == "a"
+
+
+def test_a_key_that_is_called_like_the_fingerprint_of_another_is_not_taken_for_it(folder: Path) -> None:
+    add(folder, "a", file(0))
+    add(folder, PRINTS[0][:12], file(1, state="standby"))
+    assert "several" in refused(lambda: remove(folder, PRINTS[0][:12])).what
+    assert remove(folder, PRINTS[0][:13], force=True).key.name == "a"
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "a b", "x" * 65, "ü", "a\n"])
@@ -210,6 +289,14 @@ def test_a_log_is_never_written_through_a_link(folder: Path, tmp_path: Path) -> 
     (folder / audit.NAME).symlink_to(tmp_path / "victim")
     refused(lambda: add(folder, "release", file(0)))
     assert (tmp_path / "victim").read_text() == ""
+
+
+def test_a_log_that_others_may_write_is_refused(folder: Path) -> None:
+    add(folder, "release", file(0))
+    (folder / audit.NAME).chmod(0o622)
+    error = refused(lambda: add(folder, "next", file(1, state="standby")))
+    assert (error.code, error.where) == (Code.TRUST_WRITABLE, str(folder / audit.NAME))
+    assert states(folder) == {"release": "active"}
 
 
 def test_a_plan_is_not_carried_out_on_another_folder_than_it_was_made_for(folder: Path) -> None:

@@ -74,7 +74,7 @@ def by_stride(strides: Sequence[int], make: Any) -> dict[str, Array]:
 
 
 Case = tuple[str, Mapping[str, Array], dict[str, Any], int | None]
-BOX, END2END = logits(1, ROWS, 4), (pixels(1, 40, 4), scores(1, 40, 1), whole(1, 40, 1, below=3))
+BOX, END2END = logits(1, ROWS, 4), (corners(40) * SIDE, scores(1, 40, 1), whole(1, 40, 1, below=3))
 CASES: dict[str, Case] = {
     "YOLOX": ("yolox", {"output": rows(BOX / 3, scores(1, ROWS, 8))}, {}, 7),
     "YOLOX, decoded": ("yolov5", {"output": rows(pixels(1, ROWS, 4), scores(1, ROWS, 8))}, {}, 7),

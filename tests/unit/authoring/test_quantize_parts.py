@@ -13,13 +13,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from runtime.authoring import footage, int8, quantize
+from runtime.authoring.calibration import Recording
 from runtime.authoring.evidence import metric_of
 from runtime.authoring.quantize import Attempt
 from runtime.bundle.author import Author
 from runtime.bundle.metrics import ClassesAgree, DetectionsAgree, Measure, VectorsAgree
 from runtime.errors import Code, EdgewardError
 from runtime.golden.agreement import Agreement
-from tests.models import constant
+from tests.models import Input, constant
 
 pytestmark = pytest.mark.unit
 
@@ -195,3 +196,30 @@ def test_without_frames_there_is_nothing_to_calibrate_with(tmp_path: Path) -> No
     with pytest.raises(EdgewardError, match="--calibrate") as refused:
         quantize.run({"folder": str(tmp_path)}, lambda _: None)
     assert refused.value.code is Code.USAGE
+
+
+@pytest.mark.parametrize("kind", ["float32", "16 bits", "quantised already", "no ONNX file"])
+def test_only_a_float32_model_is_quantised_whatever_is_said_of_it(kind: str) -> None:
+    made = onnx.load_from_string(constant({"p": np.zeros((1, 4), np.float32)}, (Input(shape=(1, 3, 8, 8)),)))
+    if kind == "16 bits":
+        made.graph.initializer.append(helper.make_tensor("w", TensorProto.FLOAT16, [1], [1.0]))
+    if kind == "quantised already":
+        made.graph.node.append(helper.make_node("DequantizeLinear", ["q", "s"], ["w"]))
+    data = b"\xff" * 99 if kind == "no ONNX file" else made.SerializeToString()
+    if kind == "float32":
+        int8.check_float32(data, where="m.onnx")
+        return
+    with pytest.raises(EdgewardError) as refused:
+        int8.check_float32(data, where="m.onnx")
+    assert kind in refused.value.what
+    assert refused.value.code is (Code.MODEL_LOAD if kind == "no ONNX file" else Code.USAGE)
+
+
+def test_a_full_disk_is_called_so_while_frames_are_recorded(tmp_path: Path) -> None:
+    class Inner:
+        provider, inputs, outputs = "cpu", (), ()
+
+    recording = Recording(cast(Any, Inner()), tmp_path / "gone")
+    with pytest.raises(EdgewardError) as refused:
+        recording.write([])
+    assert refused.value.code.text.startswith("system.")

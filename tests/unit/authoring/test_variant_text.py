@@ -9,6 +9,7 @@ import pytest
 
 from runtime.authoring import variant_text
 from runtime.bundle.author import VariantTable, load
+from runtime.bundle.replace import NewFile, write_together
 from runtime.errors import Code, EdgewardError
 
 pytestmark = pytest.mark.unit
@@ -75,3 +76,33 @@ def test_a_model_file_that_is_there_is_not_replaced(tmp_path: Path) -> None:
     assert refused.value.code is Code.USAGE
     assert (tmp_path / "m-int8.onnx").read_bytes() == b"mine"
     assert (tmp_path / "bundle.toml").read_text() == TABLES
+
+
+def test_the_line_ends_of_windows_stay_throughout(tmp_path: Path) -> None:
+    author(tmp_path, TABLES)
+    old = TABLES.replace("\n", "\r\n").encode()
+    (tmp_path / "bundle.toml").write_bytes(old)
+    new = msgspec.structs.replace(load(tmp_path).variants[0], id="small", file="m-int8.onnx")
+    variant_text.append(tmp_path, variant_text.block(new, ("Why.",)), new, b"model")
+    data = (tmp_path / "bundle.toml").read_bytes()
+    assert data.startswith(old)
+    assert data.count(b"\n") == data.count(b"\r\n")
+    assert load(tmp_path).variants[1] == new
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_what_stops_between_the_two_files_takes_the_model_back(
+    ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = author(tmp_path, TABLES)
+    old = TABLES.replace("\n", ends).encode()
+    (tmp_path / "bundle.toml").write_bytes(old)
+
+    def stopped(files: list[NewFile], *, replace: bool) -> None:
+        write_together(files[:1], replace=replace)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(variant_text, "write_together", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        variant_text.append(tmp_path, variant_text.block(new, ()), new, b"model")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"bundle.toml": old}

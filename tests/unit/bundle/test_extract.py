@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,3 +85,32 @@ def test_a_bundle_of_a_stranger_gives_nothing(small: Path, tmp_path: Path, stran
         extract(small, [stranger.public], ["model.onnx"], tmp_path / "out")
     assert refused.value.code.text.startswith("bundle.")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_an_interrupt_between_two_files_takes_back_the_first(
+    fails_at: int, small: Path, tmp_path: Path, release: KeyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, calls = os.link, []
+
+    def stopped(one: Path, two: Path) -> None:
+        calls.append(two)
+        if len(calls) == fails_at:
+            raise KeyboardInterrupt
+        link(one, two)
+
+    monkeypatch.setattr(os, "link", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        extract(small, [release.public], ["model.onnx", "docs/NOTES.txt"], tmp_path / "out")
+    assert tree(tmp_path) == {}
+
+
+def test_a_file_system_without_hard_links_takes_them_too(
+    small: Path, tmp_path: Path, release: KeyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: Path) -> None:
+        raise PermissionError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(os, "link", none)
+    extract(small, [release.public], ["model.onnx"], tmp_path / "out")
+    assert tree(tmp_path) == {"out/model.onnx": MODEL}

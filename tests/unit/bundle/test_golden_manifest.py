@@ -83,7 +83,14 @@ def test_a_good_golden_part_is_accepted() -> None:
         ({"metric": {"compare": "classes"}}, "golden.metric.compare", "the decoder yolox gives detections"),
         ({"metric": {"compare": "vectors"}}, "golden.metric.compare", "the decoder yolox gives detections"),
         ({"metric": {"compare": "boxes"}}, "golden.metric.compare", "not known"),
-        ({"metric": {"compare": "detections", "iou": 0}}, "golden.metric.iou", "> 0.0"),
+        ({"metric": {"compare": "detections", "iou": 0}}, "golden.metric.iou", ">= 0.1"),
+        ({"metric": {"compare": "detections", "min_matched": 0}}, "golden.metric.min_matched", ">= 0.5"),
+        ({"metric": {"compare": "detections", "score_tolerance": 1}}, "golden.metric.score_tolerance", "0.5"),
+        (
+            {"metric": {"compare": "detections", "max_keypoint_distance": 9}},
+            "golden.metric.max_keypoint_distance",
+            "<= 0.5",
+        ),
         ({"metric": {"compare": "detections", "min_iou": 2}}, "golden.metric.min_iou", "<= 1.0"),
         ({"metric": {"compare": "detections", "top_k": 2}}, "golden.metric.top_k", "unknown key"),
         ({"count": 0}, "golden.count", ">= 1"),
@@ -99,6 +106,14 @@ def test_a_golden_part_that_does_not_fit_is_refused(changes: dict[str, Any], key
     assert refused.value.where == f"x.ewb: manifest.json: {key}"
     assert says in refused.value.what
     assert refused.value.remedy
+
+
+def test_results_that_no_board_should_read_at_a_piece_are_refused() -> None:
+    document = manifest()
+    document["files"][3]["size"] = (16 << 20) + 1
+    with pytest.raises(EdgewardError, match="has 16777217 bytes, over 16777216") as refused:
+        parsed(document)
+    assert refused.value.where == "x.ewb: manifest.json: golden.results"
 
 
 def test_a_decoder_of_one_variant_must_fit_the_metric_too() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +111,45 @@ def test_nobody_sweeps_while_another_one_works(into: Path) -> None:
         staging.sweep(into)
         assert staged.folder.is_dir()
     assert listed(into) == []
+
+
+def test_a_store_that_vanishes_meanwhile_is_named(
+    small: Path, release: KeyPair, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fdatasync
+
+    def vanishing(descriptor: int) -> None:
+        shutil.rmtree(into, ignore_errors=True)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", vanishing)
+    with pytest.raises(EdgewardError, match="no such file") as caught:
+        ingest(small, [release.public], into)
+    assert caught.value.code is Code.SYSTEM_IO
+
+
+def test_a_store_without_locks_keeps_nobody_from_naming_what_failed(
+    into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unable(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    into.mkdir()
+    monkeypatch.setattr(fcntl, "flock", unable)
+    staging.sweep(into)
+    with pytest.raises(EdgewardError, match="no locks available") as caught, staging.locked(into):
+        pass
+    assert caught.value.code is Code.SYSTEM_IO
+
+
+def test_a_refusal_waits_for_nobody(
+    small: Path, release: KeyPair, into: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.ewb").write_bytes(small.read_bytes()[:700])
+    monkeypatch.setattr(staging, "_lock", lambda *_: pytest.fail("the store was waited for"))
+    with pytest.raises(EdgewardError) as caught:
+        ingest(tmp_path / "x.ewb", [release.public], into)
+    assert caught.value.code is Code.BUNDLE_TRUNCATED
 
 
 def test_a_refused_bundle_leaves_nothing(small: Path, release: KeyPair, into: Path, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_the_same_folder_gives_the_same_bytes(author: Path, tmp_path: Path) -> N
 
 
 def test_labels_come_from_a_file_too(author: Path, tmp_path: Path) -> None:
-    (author / "names.txt").write_text("person\n\n traffic light \n")
+    (author / "names.txt").write_text("\N{BOM}person\n\n traffic light \n")  # some editors begin so
     toml = TOML.replace('labels = ["person", "car"]', 'labels_file = "names.txt"')
     (author / "bundle.toml").write_text(toml)
     assert pack(author, tmp_path / "x.ewb").labels == ("person", "traffic light")
@@ -194,6 +194,18 @@ def test_signing_again_replaces_the_signature_and_keeps_the_identity(
     assert signed["replaced"] == before["signed_by"]
     assert after["signed_by"] == signed["signed_by"] != before["signed_by"]
     assert after["digest"] == before["digest"]
+
+
+def test_a_signature_that_cannot_be_read_is_replaced_without_a_complaint(
+    small: Path, release: KeyPair, tmp_path: Path, edgeward: Edgeward
+) -> None:
+    """The remedy for such a one is to sign again."""
+    bundle = tmp_path / "x.ewb"
+    bundle.write_bytes(small.read_bytes().replace(b'"hint"', b'"hinx"', 1))
+    signed = edgeward("bundle", "sign", bundle, "--key", release.private, "--json")
+    assert (signed.status, json.loads(signed.out)["replaced"]) == (0, "")
+    assert bundle.read_bytes() != small.read_bytes().replace(b'"hint"', b'"hinx"', 1)
+    assert edgeward("bundle", "verify", bundle, "--key", release.public).status == 0
 
 
 def test_a_damaged_bundle_is_not_signed(

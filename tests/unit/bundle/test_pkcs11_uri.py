@@ -54,7 +54,7 @@ def test_a_pin_source_is_a_file(source: str) -> None:
         "pkcs11:token=%FF",
         "pkcs11:token=%00",
         "pkcs11:object=a%0Ab",
-        "pkcs11:type=public",
+        "pkcs11:type=cert",
         "pkcs11:type=private;type=public",
         "pkcs11:slot-id=1",
         "pkcs11:library-manufacturer=x",
@@ -75,12 +75,30 @@ def test_what_is_not_understood_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["pkcs11:token=x?pin-value=271828", "pkcs11:?pin-value=271828&module-path=/a"]
+    "text",
+    [
+        "pkcs11:token=x?pin-value=271828",
+        "pkcs11:?pin-value=271828&module-path=/a",
+        "pkcs11:?pin-value=27&271828",
+        "pkcs11:token=x;pin-value=271828",
+    ],
 )
 def test_a_pin_in_the_uri_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(EdgewardError, match="command line") as caught:
         parse(text)
     assert "271828" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["pkcs11:271828", "pkcs11:token=x;271828", "pkcs11:?271828"])
+def test_what_may_be_a_pin_in_the_wrong_place_is_not_repeated(text: str) -> None:
+    with pytest.raises(EdgewardError) as caught:
+        parse(text)
+    assert "271828" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["private", "public"])
+def test_the_kind_that_tools_list_with_a_key_is_taken(kind: str) -> None:
+    assert parse(f"pkcs11:token=x;type={kind}") == parse("pkcs11:token=x")
 
 
 @given(st.text().map("pkcs11:".__add__))

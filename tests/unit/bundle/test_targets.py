@@ -263,3 +263,21 @@ def test_who_waits_too_long_for_a_store_names_it(tmp_path: Path) -> None:
 def test_a_path_that_is_too_long_is_unreadable(command: str, release: KeyPair, edgeward: Edgeward) -> None:
     more = ["--out", "x.ewb"] if command == "pack" else ["--key", release.public]
     assert edgeward("bundle", command, "x" * 300, *more).status == ExitStatus.BUNDLE_UNREADABLE
+
+
+def test_a_stick_without_links_takes_new_files_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unable(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")  # as FAT says it
+
+    monkeypatch.setattr(os, "link", unable)
+    new = replace.NewFile(tmp_path / "a.key", b"secret", 0o600)
+    replace.write_together([new], replace=False)
+    assert new.path.read_bytes() == b"secret"
+    assert new.path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(EdgewardError, match="it exists") as caught:
+        replace.write_together([new._replace(data=b"other")], replace=False)
+    assert caught.value.code is Code.USAGE
+    assert new.path.read_bytes() == b"secret"
+    assert listed(tmp_path) == ["a.key"]

@@ -216,6 +216,28 @@ def test_other_files_of_the_folder_are_left_alone(folder: Path, small: Path, rel
     assert verify_any(small, [folder]).signature == "verified"
 
 
+def test_a_key_that_is_removed_while_the_folder_is_read_is_no_error(
+    folder: Path, release: KeyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by ``trust remove`` while an agent verifies a bundle that another key signed."""
+    write(folder, "going", GOOD)
+    put(folder, "staying", release)
+    read_file = trust_folder.read_file
+
+    def removed_first(path: Path) -> Entry:
+        (folder / "going.toml").unlink(missing_ok=True)
+        return read_file(path)
+
+    monkeypatch.setattr(trust_folder, "read_file", removed_first)
+    assert [entry.name for entry in trust_folder.read_folder(folder)] == ["staying"]
+
+
+def test_a_key_path_that_cannot_be_looked_at_is_refused_and_no_accident(tmp_path: Path) -> None:
+    with pytest.raises(EdgewardError) as caught:
+        load_trusted([tmp_path / ("k" * 300)])
+    assert caught.value.code is Code.KEY_INVALID
+
+
 def test_an_empty_folder_and_none_are_told_apart(folder: Path) -> None:
     assert (refused(folder).code, refused(folder).what) == (Code.KEY_MISSING, "no key in it")
     assert refused(folder / "none").code is Code.KEY_MISSING

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -16,6 +19,8 @@ from runtime.ipc import EngineOptions
 from tests.unit.engine import models
 
 pytestmark = pytest.mark.unit
+
+PROJECT = Path(__file__).parents[3]
 
 
 def test_cpus_that_are_not_here_are_an_error_that_names_those_that_are() -> None:
@@ -144,3 +149,15 @@ def test_a_package_that_is_there_and_broken_says_why(tmp_path: Path, monkeypatch
     with pytest.raises(package.MissingError, match=r"installed and cannot be imported: .*that_nobody_has"):
         package.find("npu_of_acme", install="pip install acme")
     assert package.find("json", install="").__name__ == "json"
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_an_engine_that_is_imported_tells_its_maker_nothing(name: str, tmp_path: Path) -> None:
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
+    code = f"from runtime.engine import package; package.find({name!r}, install='')"
+    environment = os.environ | {"TMPDIR": str(tmp_path), "HOME": str(tmp_path), "PYTHONPATH": str(PROJECT)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path)
+    # Names of a device and of sessions, and what is to be sent, are kept in files.
+    assert not list(tmp_path.iterdir())

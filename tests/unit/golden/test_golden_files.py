@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -91,6 +92,9 @@ def test_a_file_that_ends_early_is_refused(length: int) -> None:
         GOOD.replace(b"W6", b"W5"),
         GOOD.replace(b"W6", b"W0"),
         GOOD.replace(b"W6", b"W600000"),
+        # 15 GB a frame, were it believed.
+        GOOD.replace(b"W6 H4", b"W99998 H99998"),
+        GOOD.replace(b"W6 H4", b"W8192 H4098"),
         GOOD.replace(b"420jpeg", b"444"),
         GOOD.replace(b"BT709", b"BT2020"),
         GOOD.replace(b"FRAME\n", b"FRAME Ixyz\n"),
@@ -122,6 +126,44 @@ RESULTS = [
     GoldenFrameResult(source="e", findings=f.tensors(a=np.arange(6, dtype=np.int64).reshape(2, 3))),
     GoldenFrameResult(source="f", findings=f.cells([[0, -1], [1, 1]])),
 ]
+
+
+def one_frame(**findings: object) -> bytes:
+    frame = {"source": "a", "findings": findings}
+    return json.dumps({"schema": 1, "made_by": {}, "frames": [frame]}).encode()
+
+
+def grid(width: int, height: int, runs: object) -> dict[str, object]:
+    return {"box": [0, 0, 9, 9], "width": width, "height": height, "runs": runs, "shares": {}}
+
+
+def tensor(dtype: str, shape: list[int]) -> list[dict[str, object]]:
+    return [{"name": "a", "dtype": dtype, "shape": shape, "data": "AAAAAA=="}]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (one_frame(segmentation=grid(4, 4, [[0, 3]])), "whose runs are not as many"),
+        (one_frame(segmentation=grid(2, 2, [[0, -4], [0, 8]])), "whose runs are not as many"),
+        (one_frame(segmentation=grid(0, 4, [])), "4 cells, of which there must be"),
+        (one_frame(segmentation=grid(100_000, 100_000, [[0, 10**10]])), "of which there must be"),
+        (one_frame(segmentation=grid(1, 1, [[10**12, 1]])), "a class that there cannot be"),
+        (one_frame(segmentation=grid(1, 1, [[0, 10**30]])), "whose runs are not as many"),
+        (
+            one_frame(detections=[["a", 0.9, [0, 0, 9, 9], [], [[0, 0, 9, 9], 2, 2, [-1, 5]]]]),
+            "a mask of 2x2 cells whose runs are not as many",
+        ),
+        (one_frame(tensors=tensor("object", [1])), "a tensor of 'object'"),
+        (one_frame(tensors=tensor("float32", [5])), r"a tensor of float32 \[5\] in 4 bytes"),
+        (one_frame(tensors=tensor("float32", [-1])), "in 4 bytes"),
+        (one_frame(tensors=tensor("float32", [1 << 40, 1 << 40])), "in 4 bytes"),
+    ],
+)
+def test_results_that_are_not_what_they_say_are_refused(data: bytes, says: str) -> None:
+    with pytest.raises(EdgewardError, match=f"frame 0: .*{says}") as refused:
+        results.parse(data, where="results.json", count=1)
+    assert (refused.value.code, refused.value.where) == (Code.BUNDLE_GOLDEN, "results.json")
 
 
 def test_results_come_back_exactly() -> None:

@@ -133,5 +133,8 @@ def test_of_random_outputs_both_paths_make_the_same(name: str, seed: int, tmp_pa
         "cells": {"min_share": 1.0},
         "vectors": {"min_cosine": 0.999999},
     }[str(metric.__struct_config__.tag)]
+    if reference == Findings():
+        assert found == reference
+        return
     agreement = compare([reference], [found], metric(**exact))  # type: ignore[arg-type]
     assert agreement.passed, agreement.why

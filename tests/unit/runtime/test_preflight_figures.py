@@ -31,7 +31,9 @@ class Clock:
         monkeypatch.setattr(latency.time, "perf_counter", lambda: self.now)
 
 
-def measured(clock: Clock, costs_s: list[float], rounds: int, at_most_s: float = 10.0) -> LatencyFigures:
+def measured(
+    clock: Clock, costs_s: list[float], rounds: int, at_most_s: float = 10.0, last_s: float = 1e6
+) -> LatencyFigures:
     """With a frame that costs each of ``costs_s`` by turns; the rounds for warming up cost a second each."""
     calls = 0
     stages = StageClock()
@@ -46,7 +48,7 @@ def measured(clock: Clock, costs_s: list[float], rounds: int, at_most_s: float =
     def tell(_: int) -> None:
         clock.now += 0.001  # must not count
 
-    return latency.measured(once, [ramp()], stages, rounds, at_most_s, tell)
+    return latency.measured(once, [ramp()], stages, rounds, at_most_s, last_s, tell)
 
 
 def test_quantiles_are_those_of_all_rounds_and_the_first_ones_do_not_count(
@@ -65,6 +67,14 @@ def test_a_slow_model_is_measured_over_fewer_rounds_yet_never_too_few(
     assert measured(Clock(monkeypatch), [0.1], 1000).rounds == 100
     assert measured(Clock(monkeypatch), [5.0], 1000).rounds == MIN_ROUNDS
     assert measured(Clock(monkeypatch), [5.0], 40, at_most_s=1e6).rounds == 40
+
+
+@pytest.mark.parametrize(("cost_s", "rounds"), [(2.5, 16), (20.0, 2), (100.0, 1)])
+def test_a_model_that_takes_seconds_for_a_frame_has_figures_before_its_time_is_over(
+    monkeypatch: pytest.MonkeyPatch, cost_s: float, rounds: int
+) -> None:
+    found = measured(Clock(monkeypatch), [cost_s], 100, last_s=45.0)
+    assert (found.rounds, found.p95_ms) == (rounds, cost_s * 1e3)
 
 
 @pytest.mark.parametrize(
