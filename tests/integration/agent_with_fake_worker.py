@@ -37,10 +37,10 @@ async def ingest(bundle: Path, keys: Sequence[Path], into: Path, **limits: objec
     link.unlink(missing_ok=True)
     link.symlink_to(bundle)
     return Ingested(
-        name="fake",
+        # Each its own: of two releases of one name the rollback floors let the newer one run alone.
+        name=f"fake-{bundle.stem}",
         version="1.0.0",
-        # Each its own: a second bundle of one name and release would be refused by the rollback floors.
-        release_counter=1 + int(digest[:8], 16),
+        release_counter=1,
         digest=digest,
         manifest_sha256="0" * 64,
         signed_by="",

@@ -39,12 +39,12 @@ def test_a_cascade_runs_when_every_bundle_is_verified_and_all_are_in_the_invento
     assert not any("worker:" in line for line in agent.lines), "nothing ran before all was verified"
 
     agents.behave("plates", "plates-1")
-    agent.wait_line("line/plate: bundle fake 1.0.0 is verified")
+    agent.wait_line("line/plate: bundle fake-plates 1.0.0 is verified")
     agent.wait_line("worker: stage plate: plates-1 for car, bus")
     inventory = listener.wait(messages.Inventory, lambda body: body.bundles and body.bundles[0].engine)
     first, plate = inventory.bundles
     assert (first.pipeline, first.stage, first.variant, first.engine) == ("line", "", "fake-float32", "fake")
-    assert (plate.pipeline, plate.stage, plate.name, plate.variant) == ("line", "plate", "fake", "")
+    assert (plate.pipeline, plate.stage, plate.name, plate.variant) == ("line", "plate", "fake-plates", "")
     assert first.digest != plate.digest
     assert agent.end() == 0
 
@@ -58,7 +58,7 @@ def test_the_bundle_of_a_stage_that_changed_is_verified_anew_at_the_next_start(
     metrics = listener.wait(messages.Metrics, lambda body: body.pipelines["line"].batch)
     os.kill(metrics.pipelines["line"].pid, signal.SIGKILL)
     listener.wait(messages.Metrics, lambda body: body.pipelines["line"].restarts == 1)
-    verified = "line/plate: bundle fake 1.0.0 is verified"
+    verified = "line/plate: bundle fake-plates 1.0.0 is verified"
     assert sum(verified in line for line in agent.lines) == 1, "what is the same is not verified again"
 
     mark = len(agent.lines)
