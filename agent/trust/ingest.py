@@ -127,8 +127,9 @@ async def ingest(
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
             await child.wait()
-            staging.sweep(into)
-    return _result(stdout, stderr, child.returncode or 0, bundle, into)
+        # Also of what the child may not remove: a damaged folder without rights, which it has set aside.
+        staging.sweep(into)
+    return _result(stdout, stderr, child.returncode or 0, bundle)
 
 
 async def _output(child: asyncio.subprocess.Process, pipe: asyncio.StreamReader | None) -> bytes:
@@ -143,15 +144,13 @@ async def _output(child: asyncio.subprocess.Process, pipe: asyncio.StreamReader 
     return bytes(said)
 
 
-def _result(stdout: bytes, stderr: bytes, status: int, bundle: Path | Stream, into: Path) -> Ingested:
+def _result(stdout: bytes, stderr: bytes, status: int, bundle: Path | Stream) -> Ingested:
     if max(len(stdout), len(stderr)) > _MAX_OUTPUT:
-        staging.sweep(into)
         what = f"the verifier was killed: it said more than {_MAX_OUTPUT} bytes"
         raise EdgewardError(Code.INTERNAL, what, where=str(bundle), remedy="please report it")
     try:
         answer = msgspec.json.decode(stdout, type=Answer)
     except msgspec.DecodeError:
-        staging.sweep(into)
         raise _no_answer(stderr, status, bundle) from None
     for lack in answer.lacks:
         if lack not in _told:
