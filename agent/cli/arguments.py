@@ -29,8 +29,17 @@ def add_key_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_profile_option(parser: argparse.ArgumentParser) -> None:
-    """``--profile``: which limited variants fit."""
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """How a bundle runs on this device."""
+    parser.add_argument(
+        "--threads", type=threads, default=1, metavar="N", help="threads of the model (default 1)"
+    )
+    parser.add_argument(
+        "--provider",
+        default="",
+        metavar="NAME",
+        help="run the bundle with this provider of its engine, or not at all",
+    )
     parser.add_argument(
         "--profile", default="", metavar="NAME", help="what kind of board this is, as bundles name it"
     )
@@ -69,17 +78,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help=f"0 to 0.5 of a tile's side that neighbours share (default {DEFAULT_OVERLAP:g}); with --tiles",
     )
-    parser.add_argument(
-        "--threads", type=threads, default=1, metavar="N", help="threads of the model (default 1)"
-    )
     parser.add_argument("--variant", default="", metavar="ID", help="take this variant of the bundle")
-    parser.add_argument(
-        "--provider",
-        default="",
-        metavar="NAME",
-        help="run the bundle with this provider of its engine, or not at all",
-    )
-    add_profile_option(parser)
+    add_engine_options(parser)
 
 
 def check(options: argparse.Namespace, command: str) -> None:

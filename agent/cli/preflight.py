@@ -52,16 +52,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         metavar="ID",
         help="try this variant only; may be given again",
     )
-    parser.add_argument(
-        "--provider",
-        default="",
-        metavar="NAME",
-        help="run it with this provider of its engine, or not at all",
-    )
-    arguments.add_profile_option(parser)
-    parser.add_argument(
-        "--threads", type=arguments.threads, default=1, metavar="N", help="threads of the model (default 1)"
-    )
+    arguments.add_engine_options(parser)
     parser.add_argument(
         "--max-batch",
         type=_batch,

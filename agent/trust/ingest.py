@@ -94,9 +94,29 @@ async def ingest(
     """
     if not keys:
         raise EdgewardError(Code.USAGE, "no trusted key was given", remedy="name one with --key FILE.pub")
+    child = await _started(_command(bundle, keys, into, limits, floors), bundle)
     try:
-        child = await asyncio.create_subprocess_exec(
-            *_command(bundle, keys, into, limits, floors),
+        async with asyncio.timeout(timeout_s):
+            stdout, stderr = await asyncio.gather(_output(child, child.stdout), _output(child, child.stderr))
+            await child.wait()
+    except TimeoutError as error:
+        what = f"not verified within {timeout_s:g} s"
+        remedy = "check the medium that it lies on and the disk"
+        raise EdgewardError(Code.SYSTEM_TIMEOUT, what, where=str(bundle), remedy=remedy) from error
+    finally:
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+        # Also of what the child may not remove: a damaged folder without rights, which it has set aside.
+        staging.sweep(into)
+    return _result(stdout, stderr, child.returncode or 0, bundle)
+
+
+async def _started(command: Sequence[str], bundle: Path | Stream) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command,
             # A bundle that comes by standard input is the child's too; else there is nothing to read.
             stdin=None
             if isinstance(bundle, Stream) and bundle.descriptor == 0
@@ -114,22 +134,6 @@ async def ingest(
     except OSError as error:
         what = f"the verifier cannot be started: {error.strerror}"
         raise EdgewardError(Code.SYSTEM_IO, what, where=sys.executable, remedy="check memory") from error
-    try:
-        async with asyncio.timeout(timeout_s):
-            stdout, stderr = await asyncio.gather(_output(child, child.stdout), _output(child, child.stderr))
-            await child.wait()
-    except TimeoutError as error:
-        what = f"not verified within {timeout_s:g} s"
-        remedy = "check the medium that it lies on and the disk"
-        raise EdgewardError(Code.SYSTEM_TIMEOUT, what, where=str(bundle), remedy=remedy) from error
-    finally:
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
-        # Also of what the child may not remove: a damaged folder without rights, which it has set aside.
-        staging.sweep(into)
-    return _result(stdout, stderr, child.returncode or 0, bundle)
 
 
 async def _output(child: asyncio.subprocess.Process, pipe: asyncio.StreamReader | None) -> bytes:
