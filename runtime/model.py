@@ -85,10 +85,15 @@ def _read(path: Path, sha256: str) -> bytes:
     except OSError as error:
         raise from_os_error(error, where=str(path), fallback=Code.BUNDLE_UNREADABLE) from error
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise EdgewardError(
-            Code.BUNDLE_DIGEST,
-            "the file is not the one that was signed",
-            where=str(path),
-            remedy="install the bundle again; if it happens twice, suspect the disk",
-        )
+        raise another_than_signed(path)
     return data
+
+
+def another_than_signed(path: Path) -> EdgewardError:
+    """The error for a file of a stored bundle that has changed since it was verified."""
+    return EdgewardError(
+        Code.BUNDLE_DIGEST,
+        "the file is not the one that was signed",
+        where=str(path),
+        remedy="install the bundle again; if it happens twice, suspect the disk",
+    )

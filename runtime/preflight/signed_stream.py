@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from runtime.bundle.manifest import Manifest
-from runtime.errors import Code, EdgewardError, from_os_error
+from runtime.errors import Code, from_os_error
+from runtime.model import another_than_signed
 
 _BUFFER = 1 << 20
 
@@ -29,12 +30,7 @@ class _Hashed(io.RawIOBase):
         count = self._file.readinto(buffer)
         self._hash.update(memoryview(buffer)[:count])
         if count == 0 and self._hash.hexdigest() != self._expected:
-            raise EdgewardError(
-                Code.BUNDLE_DIGEST,
-                "the file is not the one that was signed",
-                where=str(self._path),
-                remedy="install the bundle again; if it happens twice, suspect the disk",
-            )
+            raise another_than_signed(self._path)
         return count
 
     def close(self) -> None:
