@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runtime.errors import Code, EdgewardError, from_os_error
+from runtime.bundle import file_lock
+from runtime.errors import Code, from_os_error
 
 LOCK_NAME = ".lock"
 LOCK_WAIT_S = 10.0
@@ -54,23 +53,7 @@ def held(folder: Path, *, by_file: bool) -> Iterator[None]:
     except OSError as error:
         raise from_os_error(error, where=str(path), fallback=Code.SYSTEM_IO) from error
     try:
-        _lock(descriptor, folder)
+        file_lock.lock(descriptor, folder, wait_s=LOCK_WAIT_S, busy="another process is changing it")
         yield
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    deadline = time.monotonic() + LOCK_WAIT_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() >= deadline:
-                what, remedy = "another process is changing it", "try again when it is done, or end it"
-                raise EdgewardError(Code.SYSTEM_BUSY, what, where=str(folder), remedy=remedy) from error
-            time.sleep(0.02)
-        except OSError as error:
-            raise from_os_error(error, where=str(folder), fallback=Code.SYSTEM_IO) from error
-        else:
-            return

@@ -11,11 +11,11 @@ import errno
 import fcntl
 import os
 import shutil
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from runtime.bundle import file_lock
 from runtime.bundle.regular_file import FOLDER, folder_below, is_folder, split
 from runtime.errors import Code, EdgewardError, from_os_error
 
@@ -88,28 +88,12 @@ def locked(into: Path, *, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
     except OSError as error:
         raise _io(error, into) from error
     try:
-        _lock(descriptor, into, wait_s)
+        busy = f"another process has been storing a bundle there for over {wait_s:g} s"
+        file_lock.lock(descriptor, into, wait_s=wait_s, busy=busy)
         _remove_staging(into)
         yield
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int, into: Path, wait_s: float) -> None:
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() >= deadline:
-                what = f"another process has been storing a bundle there for over {wait_s:g} s"
-                remedy = "try again when it is done, or end it"
-                raise EdgewardError(Code.SYSTEM_BUSY, what, where=str(into), remedy=remedy) from error
-        except OSError as error:
-            raise _io(error, into) from error
-        else:
-            return
-        time.sleep(0.05)
 
 
 def sweep(into: Path) -> None:

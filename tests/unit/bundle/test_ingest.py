@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from runtime.bundle import staging
+from runtime.bundle import file_lock, staging
 from runtime.bundle.ingest import ingest_file as ingest
 from runtime.bundle.ingested import Ingested
 from runtime.errors import Code, EdgewardError
@@ -146,7 +146,7 @@ def test_a_refusal_waits_for_nobody(
     small: Path, release: KeyPair, into: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "x.ewb").write_bytes(small.read_bytes()[:700])
-    monkeypatch.setattr(staging, "_lock", lambda *_: pytest.fail("the store was waited for"))
+    monkeypatch.setattr(file_lock, "lock", lambda *_, **__: pytest.fail("the store was waited for"))
     with pytest.raises(EdgewardError) as caught:
         ingest(tmp_path / "x.ewb", [release.public], into)
     assert caught.value.code is Code.BUNDLE_TRUNCATED
