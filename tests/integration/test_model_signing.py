@@ -22,26 +22,13 @@ from agent.cli.main import main
 from runtime.bundle.keys import private_pem, public_pem
 from runtime.errors import Code
 from tests.conftest import ROOT
+from tests.gate import GATE
 
 pytestmark = pytest.mark.integration
 
 TOOL = ROOT / ".venv-model-signing" / "bin" / "model_signing"
-TOML = """\
-[bundle]
-name = "gate"
-version = "1.0.0"
-release_counter = 1
-labels = ["person"]
-[[variant]]
-id = "cpu"
-engine = "onnxruntime"
-file = "model.onnx"
-input = [{ name = "images", dtype = "float32", shape = [1, 3, 32, 32] }]
-output = [{ name = "output", dtype = "float32", shape = [1, 21, 6] }]
-[preprocess]
-[postprocess]
-decoder = "yolox"
-[[file]]
+TOML = f"""\
+{GATE}[[file]]
 path = "docs/notes.txt"
 role = "doc"
 [[file]]

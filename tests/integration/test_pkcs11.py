@@ -19,27 +19,12 @@ from agent.cli.main import main
 from runtime.bundle.inspection import verify_any
 from runtime.bundle.keys import fingerprint
 from runtime.errors import Code
+from tests.gate import GATE
 
 pytestmark = pytest.mark.integration
 
 MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/libsofthsm2.so", "/usr/lib/libsofthsm2.so")
 PIN = "271828"
-TOML = """\
-[bundle]
-name = "gate"
-version = "1.0.0"
-release_counter = 1
-labels = ["person"]
-[[variant]]
-id = "cpu"
-engine = "onnxruntime"
-file = "model.onnx"
-input = [{ name = "images", dtype = "float32", shape = [1, 3, 32, 32] }]
-output = [{ name = "output", dtype = "float32", shape = [1, 21, 6] }]
-[preprocess]
-[postprocess]
-decoder = "yolox"
-"""
 
 
 @dataclass(frozen=True)
@@ -103,7 +88,7 @@ def desk(tmp_path: Path) -> Desk:
     assert module, "script/bootstrap test installs softhsm2"
     author = tmp_path / "author"
     author.mkdir()
-    (author / "bundle.toml").write_text(TOML)
+    (author / "bundle.toml").write_text(GATE)
     (author / "model.onnx").write_bytes(b"a model of no use")
     bundle = tmp_path / "gate.ewb"
     assert main(["bundle", "pack", str(author), "--out", str(bundle), "--json"]) == 0
