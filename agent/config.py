@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 
+from agent.config_types import Cpus, Fraction, Name, Seconds, Section, Text
 from runtime.bundle.limits import MAX_BYTES, MAX_MEMBERS, MAX_PATH, Limits
 from runtime.errors import Code, EdgewardError, from_os_error
 from runtime.redact import redact
@@ -23,24 +24,13 @@ MAX_SECRET_BYTES = 4096
 DEFAULT_TRUST_FOLDER = "/etc/edgeward/trust.d"
 STREAM_SCHEMES = ("file", "rtsp", "rtsps", "http", "https")
 
-# \Z and not $: with $ a name could end in a line break.
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
-Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Cpus = Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, le=8191)], ...], msgspec.Meta(max_length=1024)]
-
-
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Immutable, refuses unknown keys."""
-
 
 def default_device_id() -> str:
     """The host name, made safe for a topic."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", socket.gethostname())[:64].strip("-") or "edgeward"
 
 
-class Device(_Section, frozen=True, kw_only=True):
+class Device(Section, frozen=True, kw_only=True):
     """``[device]``: who this is and where its state lives."""
 
     id: Name = msgspec.field(default_factory=default_device_id)
@@ -48,7 +38,7 @@ class Device(_Section, frozen=True, kw_only=True):
     state_dir: str = "/var/lib/edgeward"
 
 
-class Mqtt(_Section, frozen=True, kw_only=True):
+class Mqtt(Section, frozen=True, kw_only=True):
     """``[mqtt]``: the broker. An empty text means "not set"."""
 
     url: str = "mqtt://127.0.0.1:1883"
@@ -75,7 +65,7 @@ class Mqtt(_Section, frozen=True, kw_only=True):
         return urlsplit(self.url).port or (8883 if self.tls else 1883)
 
 
-class Trust(_Section, frozen=True, kw_only=True):
+class Trust(Section, frozen=True, kw_only=True):
     """``[trust]``: who may sign what.
 
     ``release_keys`` are plain public keys, which may sign any bundle; ``folder`` holds key files that say
@@ -86,7 +76,7 @@ class Trust(_Section, frozen=True, kw_only=True):
     folder: str = DEFAULT_TRUST_FOLDER
 
 
-class Bundles(_Section, frozen=True, kw_only=True):
+class Bundles(Section, frozen=True, kw_only=True):
     """``[bundles]``: how large a bundle may be; ``max_mb`` counts 1048576 bytes."""
 
     max_members: Annotated[int, msgspec.Meta(ge=3, le=MAX_MEMBERS)] = MAX_MEMBERS
@@ -99,21 +89,21 @@ class Bundles(_Section, frozen=True, kw_only=True):
         return Limits(self.max_members, self.max_mb << 20, self.max_path)
 
 
-class Health(_Section, frozen=True, kw_only=True):
+class Health(Section, frozen=True, kw_only=True):
     """``[health]``: how often the device reports when nothing changes."""
 
     interval_s: Annotated[float, msgspec.Meta(ge=1, le=60)] = 60.0
     metrics_interval_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 10.0
 
 
-class Delegate(_Section, frozen=True, kw_only=True):
+class Delegate(Section, frozen=True, kw_only=True):
     """``[[engine.delegate]]``: a vendor's library for LiteRT, and its options."""
 
     path: str
-    options: dict[str, str] = {}
+    options: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class Engine(_Section, frozen=True, kw_only=True):
+class Engine(Section, frozen=True, kw_only=True):
     """``[engine]``: how engines run on this device. An empty list or text means "not set"."""
 
     affinity: Cpus = ()
@@ -122,7 +112,7 @@ class Engine(_Section, frozen=True, kw_only=True):
     delegate: Annotated[tuple[Delegate, ...], msgspec.Meta(max_length=16)] = ()
 
 
-class Preflight(_Section, frozen=True, kw_only=True):
+class Preflight(Section, frozen=True, kw_only=True):
     """``[preflight]``: what a variant of a bundle must show on this device before it runs; see the guide."""
 
     enabled: bool = True
@@ -132,7 +122,7 @@ class Preflight(_Section, frozen=True, kw_only=True):
     require_golden: bool = False
 
 
-class Tiling(_Section, frozen=True, kw_only=True):
+class Tiling(Section, frozen=True, kw_only=True):
     """``[pipeline.tiling]``: look at overlapping tiles of the picture; see ``runtime.ipc.Tiling``."""
 
     columns: Annotated[int, msgspec.Meta(ge=1, le=16)]
@@ -143,7 +133,7 @@ class Tiling(_Section, frozen=True, kw_only=True):
     inside: Fraction = 0.8
 
 
-class Stage(_Section, frozen=True, kw_only=True):
+class Stage(Section, frozen=True, kw_only=True):
     """``[[pipeline.stage]]``: a bundle that looks at the crops of what the first one found."""
 
     name: Name
@@ -158,7 +148,7 @@ class Stage(_Section, frozen=True, kw_only=True):
     provider: str = ""
 
 
-class Stream(_Section, frozen=True, kw_only=True):
+class Stream(Section, frozen=True, kw_only=True):
     """``[[pipeline.stream]]``: one camera, stream or file."""
 
     name: Name
@@ -186,7 +176,7 @@ class Stream(_Section, frozen=True, kw_only=True):
         return f"{scheme}://{user}@{rest}"
 
 
-class Pipeline(_Section, frozen=True, kw_only=True):
+class Pipeline(Section, frozen=True, kw_only=True):
     """``[[pipeline]]``: one bundle and the streams that it looks at, in one worker process.
 
     An empty ``variant`` or ``provider`` leaves the choice to the worker; an empty ``affinity`` means that of
@@ -210,7 +200,7 @@ class Pipeline(_Section, frozen=True, kw_only=True):
     stream: Annotated[tuple[Stream, ...], msgspec.Meta(min_length=1, max_length=64)]
 
 
-class Config(_Section, frozen=True, kw_only=True):
+class Config(Section, frozen=True, kw_only=True):
     """The whole file. ``agent.config_file.load`` makes it."""
 
     device: Device = msgspec.field(default_factory=Device)
