@@ -8,20 +8,26 @@ from __future__ import annotations
 import os
 import re
 import socket
-import stat
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 
+from agent import log_settings, secret_files
 from agent.config_types import Cpus, Fraction, Name, Seconds, Section, Text
+from agent.control import settings as control_settings
+from agent.device import settings as device_settings
+from agent.health import settings as health_settings
+from agent.workers import settings as supervision_settings
+from agent.workers.serve_settings import Serve
 from runtime.bundle.limits import MAX_BYTES, MAX_MEMBERS, MAX_PATH, Limits
 from runtime.errors import Code, EdgewardError, from_os_error
 from runtime.redact import redact
 
 MAX_SECRET_BYTES = 4096
 DEFAULT_TRUST_FOLDER = "/etc/edgeward/trust.d"
+DEFAULT_PROFILES_FOLDER = "/etc/edgeward/profiles.d"
 STREAM_SCHEMES = ("file", "rtsp", "rtsps", "http", "https")
 
 
@@ -35,6 +41,7 @@ class Device(Section, frozen=True, kw_only=True):
 
     id: Name = msgspec.field(default_factory=default_device_id)
     profile: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    profiles_dir: str = DEFAULT_PROFILES_FOLDER
     state_dir: str = "/var/lib/edgeward"
 
 
@@ -190,12 +197,14 @@ class Pipeline(Section, frozen=True, kw_only=True):
     threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     affinity: Cpus = ()
     weight: Annotated[int, msgspec.Meta(ge=1, le=100)] = 100
+    memory_mb: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 0.0
     max_batch: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
     score_threshold: Fraction | None = None
     publish: Literal["all", "nonempty"] = "all"
     worker_timeout_s: Annotated[float, msgspec.Meta(ge=2, le=600)] = 10.0
     load_timeout_s: Annotated[float, msgspec.Meta(ge=2, le=7200)] = 180.0
     tiling: Tiling | None = None
+    serve: Serve | None = None
     stage: Annotated[tuple[Stage, ...], msgspec.Meta(max_length=8)] = ()
     stream: Annotated[tuple[Stream, ...], msgspec.Meta(min_length=1, max_length=64)]
 
@@ -208,8 +217,13 @@ class Config(Section, frozen=True, kw_only=True):
     trust: Trust = Trust()
     bundles: Bundles = Bundles()
     health: Health = Health()
+    metrics: health_settings.Metrics = health_settings.Metrics()
+    log: log_settings.Log = log_settings.Log()
+    control: control_settings.Control = control_settings.Control()
     engine: Engine = Engine()
     preflight: Preflight = Preflight()
+    supervision: supervision_settings.Supervision = supervision_settings.Supervision()
+    governor: device_settings.Governor = device_settings.Governor()
     pipeline: Annotated[tuple[Pipeline, ...], msgspec.Meta(max_length=64)] = ()
 
     def warnings(self) -> list[str]:
@@ -231,24 +245,11 @@ def read_secret(path: str, *, where: str) -> str:
     Raises:
         EdgewardError: ``CONFIG_VALUE``: missing, empty, too long, no text, or readable by everybody.
     """
-    remedy = "chmod 640 it and give it to the user that runs edgeward"
-    try:
-        # Not waiting: a FIFO would hold up the start for as long as nobody writes into it.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise EdgewardError(Code.CONFIG_VALUE, "the password file is not a plain file", where=where)
-            if status.st_mode & 0o007:
-                raise EdgewardError(
-                    Code.CONFIG_VALUE,
-                    "everybody on this machine can read the password file",
-                    where=where,
-                    remedy=remedy,
-                )
+    with os.fdopen(secret_files.open_private(path, where=where), "rb") as file:
+        try:
             raw = file.read(MAX_SECRET_BYTES + 1)
-    except OSError as error:
-        raise from_os_error(error, where=where, fallback=Code.CONFIG_VALUE) from error
+        except OSError as error:
+            raise from_os_error(error, where=where, fallback=Code.CONFIG_VALUE) from error
     try:
         secret = raw.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:

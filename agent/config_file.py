@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import os
 import re
 import tomllib
 import typing
@@ -13,9 +12,8 @@ from typing import Any
 
 import msgspec
 
-from agent import config as schema
-from agent.config import Config, Delegate, Engine, Mqtt, Pipeline, Stage, Stream, Tiling
-from runtime.bundle.trust_folder import is_key_file
+from agent import config_check, secret_files
+from agent.config import Config, Delegate, Engine, Pipeline, Stage, Stream
 from runtime.errors import Code, EdgewardError, from_os_error
 from runtime.redact import redact
 
@@ -32,6 +30,16 @@ def load(path: Path, *, to_run: bool = True) -> Config:
     Raises:
         EdgewardError: ``CONFIG_*``, naming the file, the key and what was expected.
     """
+    text = read(path)
+    return parse(text, where=str(path), folder=path.absolute().parent, to_run=to_run)
+
+
+def read(path: Path) -> str:
+    """The text of a configuration file.
+
+    Raises:
+        EdgewardError: ``CONFIG_MISSING``, ``CONFIG_SYNTAX``.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -40,36 +48,49 @@ def load(path: Path, *, to_run: bool = True) -> Config:
     if len(raw) > MAX_BYTES:
         raise EdgewardError(Code.CONFIG_SYNTAX, f"longer than {MAX_BYTES} bytes", where=str(path))
     try:
-        text = raw.decode("utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise EdgewardError(
             Code.CONFIG_SYNTAX, f"byte {error.start} is not UTF-8", where=str(path), remedy="save it as UTF-8"
         ) from error
-    return parse(text, where=str(path), folder=path.absolute().parent, to_run=to_run)
 
 
 def parse(text: str, *, where: str, folder: Path, to_run: bool = True) -> Config:
     """The configuration that ``text`` holds; ``where`` names it in errors. Otherwise as ``load``."""
-    try:
-        document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        # tomllib quotes no more than one character of the text, so no secret can be in it.
-        what = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise EdgewardError(Code.CONFIG_SYNTAX, f"not valid TOML: {what}", where=where) from error
+    document = tables(text, where)
     _refuse_nan(document, "", where)
     try:
         loaded = msgspec.convert(document, Config)
     except (msgspec.ValidationError, OverflowError, RecursionError) as error:
-        raise _explain(str(error), where) from error
+        raise explain(str(error), where) from error
     config = _resolve(loaded, folder, where)
     if to_run:
-        _check(config, where)
+        for check in config_check.checks(config, where):  # what no type can say stands there
+            check()
     return config
+
+
+def tables(text: str, where: str) -> dict[str, Any]:
+    """What a TOML text says, as plain data.
+
+    Raises:
+        EdgewardError: ``CONFIG_SYNTAX``.
+    """
+    if text.startswith("\ufeff"):
+        what, remedy = "it begins with a byte order mark", "save it as UTF-8 without one"
+        raise EdgewardError(Code.CONFIG_SYNTAX, f"not valid TOML: {what}", where=where, remedy=remedy)
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        # tomllib quotes no more than one character of the text, so no secret can be in it.
+        what = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise EdgewardError(Code.CONFIG_SYNTAX, f"not valid TOML: {what}", where=where) from error
 
 
 def effective(config: Config) -> dict[str, Any]:
     """The configuration as plain data, defaults filled in, URLs without secrets."""
     document: dict[str, Any] = msgspec.to_builtins(config)
+    document["mqtt"]["url"] = redact(document["mqtt"]["url"])
     for pipeline in document["pipeline"]:
         for stream in pipeline["stream"]:
             stream["url"] = redact(stream["url"])
@@ -94,49 +115,93 @@ _OTHER = re.compile(r"(?P<what>.*?)" + _AT, re.DOTALL)
 _PATTERN = "matching regex '^[A-Za-z0-9_-]{1,64}\\\\Z'"
 _PATTERN_WORDS = "of 1 to 64 letters, digits, '-' and '_'"
 
+# What a beginner in TOML writes, in msgspec's words, and how it is written.
+_REMEDIES = {
+    "Expected array, got object": "write [[{key}]], with two brackets",
+    "Expected object, got array": "write [{key}], with one bracket",
+    "Expected array, got (?!object)": "write it in brackets: [...]",
+    "Expected (int|float|bool).*, got str": "write it without quotes",
+    "Expected str.*, got (int|float|bool|date|time)": "write it in quotes",
+}
 
-def _explain(message: str, where: str) -> EdgewardError:
-    """From msgspec's "Expected `int`, got `str` - at `$.mqtt.keepalive_s`" to our error."""
+
+def explain(message: str, where: str, key: str = "") -> EdgewardError:
+    """From msgspec's "Expected `int`, got `str` - at `$.mqtt.keepalive_s`" to our error.
+
+    Args:
+        message: msgspec's.
+        where: the file.
+        key: what was converted, when it was not the whole file.
+    """
     unknown = _UNKNOWN.match(message)
     if unknown:
-        at, key = unknown["at"] or "", unknown["key"]
-        known = _keys_at(at)
-        near = difflib.get_close_matches(key, known, n=1)
-        remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-        path = f"{at}.{key}" if at else key
-        return EdgewardError(
-            Code.CONFIG_UNKNOWN_KEY, "unknown key", where=f"{where}: {_printable(path)}", remedy=remedy
-        )
+        at, name = _joined(key, unknown["at"] or ""), unknown["key"]
+        return unknown_key(name, at, _keys_at(at), where)
     other = _OTHER.match(message)
-    at = (other["at"] if other else None) or ""
+    at = _joined(key, (other["at"] if other else None) or "")
     what = (other["what"] if other else message).replace("`", "")
     missing = re.match(r"Object missing required field (\w+)", what)
     if missing:
-        path = f"{at}.{missing[1]}" if at else missing[1]
-        return EdgewardError(
-            Code.CONFIG_VALUE, "this key is required and missing", where=f"{where}: {path}", remedy="add it"
-        )
-    what = what.replace(_PATTERN, _PATTERN_WORDS)
-    return EdgewardError(
-        Code.CONFIG_VALUE, what[:1].lower() + what[1:], where=f"{where}: {at}" if at else where
-    )
+        return missing_key(_joined(at, missing[1]), where)
+    what, remedy = what.replace(_PATTERN, _PATTERN_WORDS), ""
+    other_word = re.match(r"Invalid enum value '(.*)'\Z", what, re.DOTALL)
+    if other_word:
+        choices = _choices_at(at)
+        what = f"{other_word[1]!r} is none of {', '.join(choices)}"
+        near = difflib.get_close_matches(other_word[1].lower(), choices, n=1)
+        remedy = f"did you mean {near[0]!r}?" if near else "use one of them"
+    for pattern, words in _REMEDIES.items():
+        if re.match(pattern, what):
+            remedy = words.format(key=re.sub(r"\[[^]]*\]", "", at))
+    key_of_error = f"{where}: {at}" if at else where
+    return EdgewardError(Code.CONFIG_VALUE, what[:1].lower() + what[1:], where=key_of_error, remedy=remedy)
+
+
+def unknown_key(name: str, at: str, known: list[str], where: str) -> EdgewardError:
+    """The error for a key ``name`` in the table ``at``, which knows other keys."""
+    near = difflib.get_close_matches(name, known, n=1)
+    remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+    key = _printable(_joined(at, name))
+    return EdgewardError(Code.CONFIG_UNKNOWN_KEY, "unknown key", where=f"{where}: {key}", remedy=remedy)
+
+
+def missing_key(key: str, where: str) -> EdgewardError:
+    """The error for a required key that does not stand there."""
+    what = "this key is required and missing"
+    return EdgewardError(Code.CONFIG_VALUE, what, where=f"{where}: {key}", remedy="add it")
+
+
+def _joined(at: str, key: str) -> str:
+    return f"{at}.{key}" if at and key and not key.startswith("[") else at + key
 
 
 def _keys_at(at: str) -> list[str]:
     """Names of the keys that are known at a path such as ``pipeline[...].stream[...]``."""
+    struct = _struct_at(re.findall(r"[A-Za-z_]\w*", at))
+    return [field.name for field in msgspec.structs.fields(struct)] if struct is not None else []
+
+
+def _choices_at(at: str) -> list[str]:
+    """The words that a key may hold, where it may hold some words only."""
+    *tables, key = re.findall(r"[A-Za-z_]\w*", at) or [""]
+    struct = _struct_at(tables)
+    hint = typing.get_type_hints(struct).get(key) if struct is not None else None
+    return [str(word) for word in typing.get_args(hint)]
+
+
+def _struct_at(names: list[str]) -> Any:
     struct: Any = Config
-    for part in re.findall(r"[A-Za-z_]\w*", at):
-        struct = _struct_in(typing.get_type_hints(struct).get(part))
-        if struct is None:
-            return []
-    return [field.name for field in msgspec.structs.fields(struct)]
+    for name in names:
+        struct = struct_in(typing.get_type_hints(struct).get(name)) if struct is not None else None
+    return struct
 
 
-def _struct_in(hint: Any) -> Any:
+def struct_in(hint: Any) -> Any:
+    """The struct that a type is, or is made of; ``None`` without one."""
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return hint
     for inner in typing.get_args(hint):
-        found = _struct_in(inner)
+        found = struct_in(inner)
         if found is not None:
             return found
     return None
@@ -154,10 +219,15 @@ def _resolve(config: Config, folder: Path, where: str) -> Config:
             raise EdgewardError(Code.CONFIG_VALUE, "expected a path", where=f"{where}: {key}")
         return str(folder / path) if path else ""
 
+    def secret(path: str, key: str) -> str:
+        if path.startswith(secret_files.PREFIX):
+            return secret_files.located(path, where=f"{where}: {key}")
+        return at(path, key)
+
     def stream(item: Stream, key: str) -> Stream:
         url = item.url if "://" in item.url or not item.url else at(item.url, f"{key}.url")
-        secret = at(item.password_file, f"{key}.password_file")
-        return msgspec.structs.replace(item, url=url, password_file=secret)
+        password = secret(item.password_file, f"{key}.password_file")
+        return msgspec.structs.replace(item, url=url, password_file=password)
 
     def pipeline(item: Pipeline, key: str) -> Pipeline:
         streams = tuple(stream(inner, f"{key}.stream[{index}]") for index, inner in enumerate(item.stream))
@@ -183,169 +253,16 @@ def _resolve(config: Config, folder: Path, where: str) -> Config:
     state = at(config.device.state_dir, "device.state_dir")
     return msgspec.structs.replace(
         config,
-        device=msgspec.structs.replace(config.device, state_dir=state),
+        device=msgspec.structs.replace(
+            config.device, state_dir=state, profiles_dir=at(config.device.profiles_dir, "device.profiles_dir")
+        ),
         mqtt=msgspec.structs.replace(
-            config.mqtt, **{name: at(getattr(config.mqtt, name), f"mqtt.{name}") for name in files}
+            config.mqtt, **{name: secret(getattr(config.mqtt, name), f"mqtt.{name}") for name in files}
         ),
         trust=msgspec.structs.replace(
             config.trust, release_keys=tuple(keys), folder=at(config.trust.folder, "trust.folder")
         ),
+        control=msgspec.structs.replace(config.control, socket=at(config.control.socket, "control.socket")),
         engine=engine(config.engine),
         pipeline=tuple(pipeline(item, f"pipeline[{index}]") for index, item in enumerate(config.pipeline)),
     )
-
-
-def _check(config: Config, where: str) -> None:
-    if not config.device.state_dir:
-        raise EdgewardError(Code.CONFIG_VALUE, "expected a path", where=f"{where}: device.state_dir")
-    _check_mqtt(config.mqtt, where)
-    _check_engine(config.engine, where)
-    if config.pipeline and not config.trust.release_keys and not _has_key_files(config.trust.folder):
-        raise EdgewardError(
-            Code.CONFIG_VALUE,
-            "a pipeline needs at least one key that may sign its bundle",
-            where=f"{where}: trust.release_keys",
-            remedy="name the public key files that you trust, or add one with 'edgeward trust add'",
-        )
-    for index, key in enumerate(config.trust.release_keys):
-        _check_plain_key(Path(key), f"{where}: trust.release_keys[{index}]")
-    _unique([item.name for item in config.pipeline], "pipeline", where)
-    for index, pipeline in enumerate(config.pipeline):
-        _check_pipeline(pipeline, f"pipeline[{index}]", where)
-
-
-def _check_plain_key(path: Path, key: str) -> None:
-    """What a trust folder says of its keys is watched while the agent runs, of ``trust.folder`` only."""
-    try:
-        folder = path.is_dir()
-    except OSError:
-        folder = False  # whoever reads it says why
-    if folder or is_key_file(path.name):
-        what, remedy = "expected a plain public key file", "name a trust folder as trust.folder"
-        raise EdgewardError(Code.CONFIG_VALUE, what, where=key, remedy=remedy)
-
-
-def _has_key_files(folder: str) -> bool:
-    """Whether something is there to be believed; what is wrong with it is said when a bundle is verified."""
-    try:
-        return bool(folder) and any(is_key_file(path.name) for path in Path(folder).iterdir())
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-
-
-def _check_pipeline(pipeline: Pipeline, key: str, where: str) -> None:
-    if not pipeline.bundle:
-        raise EdgewardError(Code.CONFIG_VALUE, "expected a path", where=f"{where}: {key}.bundle")
-    _check_cpus(pipeline.affinity, f"{where}: {key}.affinity")
-    if pipeline.tiling is not None:
-        _check_tiling(pipeline.tiling, f"{where}: {key}.tiling")
-    _unique([item.name for item in pipeline.stage], f"{key}.stage", where)
-    for number, stage in enumerate(pipeline.stage):
-        if not stage.bundle:
-            at = f"{where}: {key}.stage[{number}].bundle"
-            raise EdgewardError(Code.CONFIG_VALUE, "expected a path", where=at)
-    _unique([item.name for item in pipeline.stream], f"{key}.stream", where)
-    for number, stream in enumerate(pipeline.stream):
-        _check_stream(stream, f"{where}: {key}.stream[{number}]")
-
-
-def _check_engine(engine: Engine, where: str) -> None:
-    _check_cpus(engine.affinity, f"{where}: engine.affinity")
-    if len(set(engine.providers)) != len(engine.providers):
-        raise EdgewardError(
-            Code.CONFIG_VALUE,
-            "a provider stands there twice",
-            where=f"{where}: engine.providers",
-            remedy="name each once, the one that is wanted most first",
-        )
-    for index, delegate in enumerate(engine.delegate):
-        if not delegate.path:
-            key = f"{where}: engine.delegate[{index}].path"
-            raise EdgewardError(Code.CONFIG_VALUE, "expected a path", where=key)
-
-
-def _check_cpus(cpus: tuple[int, ...], key: str) -> None:
-    # Of those that the machine is made with: one that is switched off today must not keep the agent down.
-    built_in = os.sysconf("SC_NPROCESSORS_CONF")
-    for cpu in cpus:
-        if cpu >= built_in:
-            raise EdgewardError(
-                Code.CONFIG_VALUE,
-                f"this machine has no CPU {cpu}",
-                where=key,
-                remedy=f"use numbers from 0 to {built_in - 1}",
-            )
-    if len(set(cpus)) != len(cpus):
-        raise EdgewardError(
-            Code.CONFIG_VALUE, "a CPU stands there twice", where=key, remedy="name each CPU once"
-        )
-
-
-def _check_tiling(tiling: Tiling, key: str) -> None:
-    if tiling.columns * tiling.rows < 2:
-        raise EdgewardError(
-            Code.CONFIG_VALUE,
-            "a single tile is the whole picture",
-            where=key,
-            remedy="set columns or rows to 2 or more, or leave the table out",
-        )
-
-
-def _check_stream(stream: Stream, key: str) -> None:
-    schema.check_stream_url(stream.url, where=f"{key}.url")
-    _check_login(stream.username, stream.password_file, key)
-    if stream.username and "://" not in stream.url:
-        raise EdgewardError(Code.CONFIG_VALUE, "a file takes no user name", where=f"{key}.username")
-
-
-def _check_login(username: str, password_file: str, key: str) -> None:
-    if password_file and not username:
-        raise EdgewardError(
-            Code.CONFIG_VALUE, "a password needs a user name", where=f"{key}.username", remedy="set it"
-        )
-    if password_file:
-        schema.read_secret(password_file, where=f"{key}.password_file")
-
-
-def _check_mqtt(mqtt: Mqtt, where: str) -> None:
-    parts = schema.split_url(mqtt.url, where=f"{where}: mqtt.url")
-    more = parts.path not in {"", "/"} or parts.query or parts.fragment or parts.port == 0
-    if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or more:
-        raise EdgewardError(
-            Code.CONFIG_VALUE,
-            "expected mqtt://host:port or mqtts://host:port",
-            where=f"{where}: mqtt.url",
-        )
-    _check_login(mqtt.username, mqtt.password_file, f"{where}: mqtt")
-    for name in ("ca_file", "cert_file", "key_file"):
-        path = getattr(mqtt, name)
-        if path and not mqtt.tls:
-            raise EdgewardError(
-                Code.CONFIG_VALUE,
-                "this needs TLS",
-                where=f"{where}: mqtt.{name}",
-                remedy="use an mqtts:// URL",
-            )
-        if path and not Path(path).is_file():
-            raise EdgewardError(Code.CONFIG_VALUE, f"no such file: {path}", where=f"{where}: mqtt.{name}")
-    if mqtt.key_file and not mqtt.cert_file:
-        raise EdgewardError(
-            Code.CONFIG_VALUE,
-            "a key needs its certificate",
-            where=f"{where}: mqtt.cert_file",
-            remedy="set it",
-        )
-
-
-def _unique(names: list[str], key: str, where: str) -> None:
-    for index, name in enumerate(names):
-        first = names.index(name)
-        if first != index:
-            raise EdgewardError(
-                Code.CONFIG_VALUE,
-                f"the name {name!r} is taken by {key}[{first}]",
-                where=f"{where}: {key}[{index}].name",
-                remedy="give each a name of its own",
-            )

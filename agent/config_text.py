@@ -12,7 +12,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 def to_toml(document: dict[str, Any]) -> str:
     """``document`` (of ``config_file.effective``) as TOML; keys that are not set are left out."""
-    return "\n".join(_table(document, "", opening="")) + "\n"
+    return "\n".join(_table(document, "", opening="")).lstrip("\n") + "\n"
 
 
 def _table(table: dict[str, Any], path: str, *, opening: str) -> Iterator[str]:

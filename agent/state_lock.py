@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -36,8 +37,11 @@ class StateLock:
                 where=str(self._path.parent),
                 remedy="stop it, or give this one a device.state_dir of its own",
             ) from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode("ascii"), 0)
+        # Only said to whoever is refused: on a full disk the agent must start all the same. In place and of
+        # one size, so that a file that is there needs no new block.
+        with contextlib.suppress(OSError):
+            os.pwrite(self._fd, f"{os.getpid():<15}\n".encode("ascii"), 0)
+            os.ftruncate(self._fd, 16)
         return self
 
     def __exit__(

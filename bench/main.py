@@ -15,20 +15,24 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import bundle, footage, models, page, pipeline, postprocess, preprocess
+from bench import bundle, footage, footprint, models, page, pipeline, postprocess, preprocess
 from bench.measure import Ratio
 from bench.models import ROOT
 
 CACHE = ROOT / "build" / "bench"
 RESULTS = ROOT / "bench" / "results"
-PARTS = ("preprocess", "postprocess", "pipeline", "bundle")
+PARTS = ("preprocess", "postprocess", "pipeline", "bundle", "footprint")
 LIBRARIES = ("onnxruntime", "av", "opencv-python-headless", "openvino", "numpy")
 KERNEL_ROUNDS, PIPELINE_ROUNDS = 31, 15
 QUICK_KERNEL_ROUNDS, QUICK_PIPELINE_ROUNDS = 9, 3
+FOOTPRINT_S, FOOTPRINT_STARTS = 300, 9
+QUICK_FOOTPRINT_S, QUICK_FOOTPRINT_STARTS = 30, 3
+# What the agent may cost: MB, percent of a core, seconds.
+FOOTPRINT_AIMS = {"agent_pss_mb": 40.0, "agent_cpu_pct": 0.5, "agent_ready_s": 1.0}
 
 EPILOG = """\
 examples:
-  script/bench                      everything, under 15 minutes on two cores
+  script/bench                      everything, 20 minutes on two cores
   script/bench --save               the same, kept: bench/results/, docs/benchmarks.md
   script/bench --quick              fewer rounds, to see a trend
   script/bench --only pipeline --codec h264 --model fastestdet --peer openvino --rounds 5
@@ -81,6 +85,8 @@ def main() -> int:
         _pipeline(record, rounds, options)
     if "bundle" in parts:
         _bundle(record, options.rounds or (QUICK_PIPELINE_ROUNDS if options.quick else PIPELINE_ROUNDS))
+    if "footprint" in parts:
+        _footprint(record, quick=options.quick)
     text = json.dumps(record.document, indent=2) + "\n"
     if options.json:
         options.json.write_text(text)
@@ -167,6 +173,28 @@ def _bundle(record: Record, rounds: int) -> None:
     record.ratio("bundle_vs_copy_cpu", found.cpu.ratio("ingest", "copy"))
     record.document["ingest_child_mb"] = {size: round(mb, 1) for size, mb in found.child_mb.items()}
     print(f"    ingest_child_mb: {record.document['ingest_child_mb']}, resident at its peak; 40 is the most")
+
+
+def _footprint(record: Record, *, quick: bool) -> None:
+    seconds, starts = (
+        (QUICK_FOOTPRINT_S, QUICK_FOOTPRINT_STARTS) if quick else (FOOTPRINT_S, FOOTPRINT_STARTS)
+    )
+    print(f"the agent alone, with one idle pipeline, over {seconds} s, beside a bare asyncio and paho")
+    with tempfile.TemporaryDirectory(prefix="edgeward-bench-") as work:
+        found = footprint.run(Path(work), seconds, starts)
+    figures = {}
+    for name, cost in (("agent", found.agent), ("floor", found.floor)):
+        figures |= {
+            f"{name}_pss_mb": round(cost.pss_mb, 1),
+            f"{name}_own_mb": round(cost.own_mb, 1),
+            f"{name}_cpu_pct": round(cost.cpu_pct, 3),
+            f"{name}_ready_s": round(cost.ready_s, 3),
+            f"{name}_threads": cost.threads,
+        }
+    record.document["footprint"] = {"seconds": seconds, **figures}
+    for name, figure in figures.items():
+        aim = f"at most {FOOTPRINT_AIMS[name]:g}" if name in FOOTPRINT_AIMS else ""
+        print(f"    {name:52} {figure:8}  {aim}".rstrip(), flush=True)
 
 
 def _note_pipeline(record: Record, found: pipeline.Outcome, key: str, peers: list[str]) -> None:

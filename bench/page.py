@@ -54,6 +54,13 @@ files and blocks, private staging, the bytes on the disk. Against `sha256sum`, `
 file, by the clock.
 """
 
+FOOTPRINT = """\
+The agent as it is installed, with one pipeline whose camera rests: a worker with a loaded model and a frame
+in ten seconds. Only the agent's process is counted. Beside it the least that a Python program with a link
+to a broker costs: asyncio and paho. Memory is proportional: what processes share is divided among them.
+Over {seconds} s.
+"""
+
 TAIL = """\
 The own share is what is neither reading, decoding nor the engine, over the whole, by the thread clock
 inside one run: it holds preprocessing, decoding of the outputs, messages, threads and the interpreter.
@@ -70,7 +77,7 @@ def render(document: Mapping[str, Any]) -> str:
         f"Measured {document['date']} on {machine['cpu']} ({machine['arch']}{cores}) with Python "
         f"{machine['python']}{', ' if libraries else ''}{libraries}."
     )
-    lines += ["", *_kernels(document), *_pipeline(document), *_bundle(document)]
+    lines += ["", *_kernels(document), *_pipeline(document), *_bundle(document), *_footprint(document)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -145,6 +152,24 @@ def _bundle(document: Mapping[str, Any]) -> list[str]:
         ),
     ]
     return ["## A bundle of 100 MB", "", BUNDLE, *_table(["", ""], rows)]
+
+
+def _footprint(document: Mapping[str, Any]) -> list[str]:
+    figures = document.get("footprint")
+    if not figures:
+        return []
+    rows = [
+        [text, *(str(figures[f"{who}_{key}"]) for who in ("agent", "floor")), aim]
+        for key, text, aim in (
+            ("pss_mb", "memory, proportional, MB", "40"),
+            ("own_mb", "of it nobody else's, MB", ""),
+            ("cpu_pct", "CPU, percent of a core", "0.5"),
+            ("ready_s", "from start to ready, s", "1.0"),
+            ("threads", "threads", ""),
+        )
+    ]
+    heading = ["", "agent", "asyncio and paho", "at most"]
+    return ["## The agent itself", "", FOOTPRINT.format(**figures), *_table(heading, rows)]
 
 
 def _each(figures: Mapping[str, Any], key: str, columns: Iterable[tuple[str, str]]) -> list[str]:

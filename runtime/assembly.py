@@ -19,11 +19,15 @@ from runtime.tiling import Tiles
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """The pipeline, and its models for those who want to know what runs: the first, and by stage."""
+    """The pipeline, and its models for those who want to know what runs: the first, and by stage.
+
+    ``sizes``: the numbers of pictures that each is bound for, by name of the stage; the first one's: "".
+    """
 
     model: Model
     stages: dict[str, Model]
     pipeline: Pipeline
+    sizes: dict[str, tuple[int, ...]]
 
 
 def assemble(start: ipc.Start) -> Assembled:
@@ -46,6 +50,7 @@ def _assembled(start: ipc.Start) -> Assembled:
     # More pictures than can wait at a time never come together.
     at_a_time = len(start.streams) * (len(tiles) if tiles else 1)
     inference.measure_batches(min(start.max_batch, at_a_time))
+    sizes = {"": inference.sizes}
     stages: dict[str, Model] = {}
     steps = []
     for stage in start.stages:
@@ -53,11 +58,12 @@ def _assembled(start: ipc.Start) -> Assembled:
         inner = stages[stage.name] = model.load(Path(stage.bundle_dir), stage.manifest_sha256, stage.engine)
         step = Step(stage, Inference(inner, clock, score_threshold=stage.score_threshold))
         step.inference.measure_batches(min(stage.max_batch, stage.max_crops))
+        sizes[stage.name] = step.inference.sizes
         steps.append(step)
     cascade = Cascade(steps, loaded.manifest.labels) if steps else None
     pipeline = Pipeline(inference, clock, tiles=tiles, cascade=cascade)
     pipeline.warm_up()
-    return Assembled(loaded, stages, pipeline)
+    return Assembled(loaded, stages, pipeline, sizes)
 
 
 def _must_have_boxes(loaded: Model, asker: str) -> None:

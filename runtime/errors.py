@@ -2,7 +2,7 @@
 
 Every such error carries one code of the table below. Codes are part of the interface: they stand in
 logs, in MQTT messages and in ``docs/ref/errors.md``, and each maps to one exit status of the command
-line (``docs/ref/exit-codes.md``). A test holds the two pages and this table together.
+line (``runtime.exit_status``). A test holds ``docs/ref/errors.md`` and this table together.
 """
 
 from __future__ import annotations
@@ -10,54 +10,9 @@ from __future__ import annotations
 import enum
 import errno
 
+from runtime.exit_status import EXIT_MEANING, ExitStatus
 
-class ExitStatus(enum.IntEnum):
-    """Exit status of the ``edgeward`` command. Values never change; new ones are added."""
-
-    OK = 0
-    INTERNAL = 1
-    USAGE = 2
-    CONFIG = 3
-    BUNDLE_UNREADABLE = 4
-    BUNDLE_REFUSED = 5
-    MODEL = 6
-    SOURCE = 7
-    SOURCE_UNAUTHORIZED = 8
-    SOURCE_UNSUITABLE = 9
-    WORKER = 10
-    KEY = 11
-    SYSTEM = 12
-    TRUST = 13
-    PREFLIGHT = 14
-    DIFFERENT = 15
-    ACCURACY = 16
-    HUNG_UP = 129
-    INTERRUPTED = 130
-    TERMINATED = 143
-
-
-EXIT_MEANING: dict[ExitStatus, str] = {
-    ExitStatus.OK: "done",
-    ExitStatus.INTERNAL: "a defect in edgeward: please report it with the log",
-    ExitStatus.USAGE: "an option or argument is wrong",
-    ExitStatus.CONFIG: "the configuration file is missing or has an error",
-    ExitStatus.BUNDLE_UNREADABLE: "a bundle or bundle folder is missing or cannot be read",
-    ExitStatus.BUNDLE_REFUSED: "a bundle was read and refused: format, signature, digest or manifest",
-    ExitStatus.MODEL: "the model cannot be loaded or run by the engine",
-    ExitStatus.SOURCE: "a stream or file cannot be opened or was lost",
-    ExitStatus.SOURCE_UNAUTHORIZED: "a stream refused the user name or password",
-    ExitStatus.SOURCE_UNSUITABLE: "a source that edgeward cannot use: URL scheme, no video track, codec",
-    ExitStatus.WORKER: "the worker process ended without a reason of its own",
-    ExitStatus.KEY: "a key file is missing, unreadable or not of the kind that is needed",
-    ExitStatus.SYSTEM: "the operating system refused: permission, disk full, out of memory",
-    ExitStatus.TRUST: "what this device trusts is damaged, or open to changes by others",
-    ExitStatus.PREFLIGHT: "no variant of the bundle passed its checks on this device",
-    ExitStatus.DIFFERENT: "'edgeward bundle diff': the two bundles are not the same",
-    ExitStatus.ACCURACY: "a quantised model lost more accuracy than was allowed; nothing was changed",
-    ExitStatus.HUNG_UP: "ended because the terminal went away (SIGHUP)",
-    ExitStatus.INTERRUPTED: "ended by Ctrl-C",
-    ExitStatus.TERMINATED: "ended from outside (SIGTERM) before it had begun",
-}
+__all__ = ["EXIT_MEANING", "Code", "EdgewardError", "ExitStatus", "from_os_error"]
 
 
 class Code(enum.Enum):
@@ -232,6 +187,11 @@ class Code(enum.Enum):
         ExitStatus.BUNDLE_REFUSED,
         "golden frames or results that cannot be made or used",
     )
+    BUNDLE_QUARANTINED = (
+        "bundle.quarantined",
+        ExitStatus.BUNDLE_REFUSED,
+        "its worker failed again and again on this device",
+    )
     BUNDLE_UNSUPPORTED = ("bundle.unsupported", ExitStatus.BUNDLE_REFUSED, "needs what this version lacks")
 
     KEY_MISSING = ("key.missing", ExitStatus.KEY, "there is no such key file")
@@ -306,7 +266,39 @@ class Code(enum.Enum):
 
     WORKER_DIED = ("worker.died", ExitStatus.WORKER, "the worker process was killed or crashed")
     WORKER_HUNG = ("worker.hung", ExitStatus.WORKER, "the worker process stopped to answer")
+    WORKER_MEMORY = ("worker.memory", ExitStatus.WORKER, "the worker took more memory than it may")
     WORKER_PROTOCOL = ("worker.protocol", ExitStatus.WORKER, "a message between processes made no sense")
+
+    CONTROL_UNAVAILABLE = (
+        "control.unavailable",
+        ExitStatus.AGENT,
+        "no agent answers on the control socket",
+    )
+    CONTROL_PERMISSION = (
+        "control.permission",
+        ExitStatus.AGENT,
+        "the control socket is not for this user",
+    )
+    CONTROL_UNIMPLEMENTED = (
+        "control.unimplemented",
+        ExitStatus.AGENT,
+        "the agent does not know the request, or does not offer it",
+    )
+    CONTROL_TIMEOUT = ("control.timeout", ExitStatus.AGENT, "the agent did not do it in time")
+    CONTROL_BUSY = ("control.busy", ExitStatus.AGENT, "the agent does as much as it can already")
+    CONTROL_SOCKET = ("control.socket", ExitStatus.SYSTEM, "the control socket cannot be made there")
+    CONTROL_UNKNOWN_PIPELINE = (
+        "control.unknown-pipeline",
+        ExitStatus.AGENT,
+        "no pipeline, stage or bundle of that name",
+    )
+    CONTROL_UNKNOWN_STREAM = ("control.unknown-stream", ExitStatus.AGENT, "no stream of that name")
+    CONTROL_STATE = (
+        "control.state",
+        ExitStatus.AGENT,
+        "not possible in the state that it is in",
+    )
+    CONTROL_NO_PICTURE = ("control.no-picture", ExitStatus.AGENT, "the stream has no picture to show")
 
     SYSTEM_PERMISSION = ("system.permission", ExitStatus.SYSTEM, "permission denied")
     SYSTEM_DISK_FULL = ("system.disk-full", ExitStatus.SYSTEM, "no space left on the device")

@@ -1,28 +1,41 @@
 """What the agent and a worker say to each other, over a socketpair of their own.
 
-A frame on the wire is a 4-byte big-endian length, then that many bytes of msgpack: one tagged struct
-of this module. Times are ``CLOCK_MONOTONIC`` nanoseconds, which all processes of a host share; wall
-time is added at the edge by the agent. A frame longer than ``MAX_FRAME`` or one that does not decode
-ends the connection: the peer is broken and is restarted, never resynchronised.
+Each frame of it (``runtime.frames``) holds msgpack: one tagged struct of this module. Times are
+``CLOCK_MONOTONIC`` nanoseconds, which all processes of a host share; wall time is added at the edge by the
+agent. A frame that is too long or does not decode ends the connection: the peer is broken and is restarted,
+never resynchronised.
 """
 
 from __future__ import annotations
 
-import struct
 from typing import Literal
 
 import msgspec
 
 from runtime.errors import Code, EdgewardError
 from runtime.findings import Classified, Detection, Segmentation, Tensor
+from runtime.frames import MAX_FRAME as MAX_FRAME  # noqa: PLC0414 - those who speak it import it from here
+from runtime.frames import FrameReader as FrameReader  # noqa: PLC0414 - as above
+from runtime.frames import frame
 from runtime.preflight.messages import Candidates, Examined, Examining
-
-MAX_FRAME = 4 << 20
-_HEADER = struct.Struct(">I")
+from runtime.rights import Rights
+from runtime.serve.messages import Served, ServeOptions
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", omit_defaults=True):
     """A tagged, immutable message; unknown keys are ignored, so that either side may be newer."""
+
+
+class Request(_Message, frozen=True, kw_only=True):
+    """Agent to worker: what is to be answered by the ``Reply`` with the same ``id``."""
+
+    id: int = 0
+
+
+class Reply(_Message, frozen=True, kw_only=True):
+    """Worker to agent: the answer to the ``Request`` with that ``id``."""
+
+    id: int
 
 
 class StreamSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -119,7 +132,8 @@ class Start(_Message, frozen=True, kw_only=True, tag="start"):
     ``manifest_sha256`` is what the agent's verifier found signed; the worker loads nothing that does
     not hash to it and to the digests in it. ``max_batch``: of pictures that wait, at most so many go into
     one inference of the first model where it allows that and measuring shows that it gains. ``annotate``
-    names a video file to write, or is empty.
+    names a video file to write, or is empty. ``rights``: what the worker keeps before it loads anything;
+    ``None`` leaves it all that it was started with. ``serve``: None serves nobody.
     """
 
     pipeline: str
@@ -132,6 +146,8 @@ class Start(_Message, frozen=True, kw_only=True, tag="start"):
     stages: tuple[Stage, ...] = ()
     max_batch: int = 8
     annotate: str = ""
+    rights: Rights | None = None
+    serve: ServeOptions | None = None
 
 
 class Examine(_Message, frozen=True, kw_only=True, tag="examine"):
@@ -139,7 +155,7 @@ class Examine(_Message, frozen=True, kw_only=True, tag="examine"):
 
     ``max_batch`` as for ``Start``. ``rounds`` of latency are measured after the warm-up, fewer when that
     takes more than ``measure_s``, yet not fewer than ``runtime.preflight.messages.MIN_ROUNDS`` before
-    ``last_s`` are over.
+    ``last_s`` are over. ``rights`` as for ``Start``.
     """
 
     bundle_dir: str
@@ -149,6 +165,7 @@ class Examine(_Message, frozen=True, kw_only=True, tag="examine"):
     rounds: int = 100
     measure_s: float = 10.0
     last_s: float = 45.0
+    rights: Rights | None = None
 
 
 class Measure(_Message, frozen=True, kw_only=True, tag="measure"):
@@ -157,6 +174,26 @@ class Measure(_Message, frozen=True, kw_only=True, tag="measure"):
 
 class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
     """Agent to worker: end in order, flush, answer with ``Stopped``."""
+
+
+class SetRate(_Message, frozen=True, kw_only=True, tag="set-rate"):
+    """Agent to worker: look at ``factor`` (above 0, at most 1) of the frames that it would look at.
+
+    What is left out is dropped as ``governed``; see ``runtime.rate``.
+    """
+
+    factor: float
+
+
+class TakeSnapshot(Request, frozen=True, kw_only=True, tag="take-snapshot"):
+    """Agent to worker: send the next frame of a stream that is looked at as a JPEG.
+
+    ``annotate`` draws what was found in it; it is made no wider than ``max_width`` pixels, 0 leaves it.
+    """
+
+    stream: str
+    annotate: bool = False
+    max_width: int = 0
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -170,7 +207,10 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
     """Worker to agent: the models are loaded, frames may come. ``stages`` are those of a cascade, by name.
 
-    ``batch``: frames are taken at most so many at a time.
+    ``batch``: frames are taken at most so many at a time. ``memory_mb``: the sum of what the manifests allow
+    for their models and what serving adds, 0 when one of them does not say; ``latency_budget_ms`` is what
+    the first one's allows a frame to take, or 0. ``lacks``: rights that this kernel could not take away, in
+    words.
     """
 
     bundle: str
@@ -183,6 +223,9 @@ class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
     task: str = "detection"
     batch: int = 1
     stages: dict[str, Loaded] = {}
+    memory_mb: float = 0.0
+    latency_budget_ms: float = 0.0
+    lacks: tuple[str, ...] = ()
 
 
 class StreamChanged(_Message, frozen=True, kw_only=True, tag="stream"):
@@ -229,6 +272,21 @@ class Result(_Message, frozen=True, kw_only=True, tag="result"):
     tensors: tuple[Tensor, ...] = ()
 
 
+class Snapshot(Reply, frozen=True, kw_only=True, tag="snapshot"):
+    """Worker to agent: a frame as a JPEG and what was found in it, or, with ``code`` and ``what``, why not.
+
+    ``width`` and ``height`` are those of the JPEG; the boxes of ``result`` are in pixels of the source.
+    """
+
+    jpeg: bytes = b""
+    width: int = 0
+    height: int = 0
+    arrived_ns: int = 0
+    result: Result | None = None
+    code: str = ""
+    what: str = ""
+
+
 class StreamCounters(msgspec.Struct, frozen=True, kw_only=True):
     """Counts of one stream since the worker started; ``dropped`` is by reason, each frame counted once.
 
@@ -249,7 +307,7 @@ class Metrics(_Message, frozen=True, kw_only=True, tag="metrics"):
     ``cpu_s`` is thread CPU time by stage since the start: ``decode`` (all streams), ``preprocess``,
     ``infer``, ``postprocess``, ``publish``; ``process`` is that of the whole process, all threads.
     ``wall_s`` is wall time of the same stages, without the wait for a camera. A cascade's stage adds to
-    ``preprocess``, ``infer`` and ``postprocess``.
+    ``preprocess``, ``infer`` and ``postprocess``. ``served`` is None where nobody is served.
     """
 
     mono_ns: int
@@ -257,6 +315,7 @@ class Metrics(_Message, frozen=True, kw_only=True, tag="metrics"):
     cpu_s: dict[str, float]
     wall_s: dict[str, float] = {}
     rss_mb: float
+    served: Served | None = None
 
 
 class Fatal(_Message, frozen=True, kw_only=True, tag="fatal"):
@@ -274,8 +333,10 @@ class Stopped(_Message, frozen=True, kw_only=True, tag="stopped"):
     reason: Literal["stop", "sources-ended"]
 
 
-ToWorker = Start | Stop | Examine | Measure
-FromWorker = Ready | StreamChanged | Result | Metrics | Fatal | Stopped | Candidates | Examining | Examined
+ToWorker = Start | Stop | SetRate | Examine | Measure | TakeSnapshot
+FromWorker = (
+    Ready | StreamChanged | Result | Metrics | Fatal | Stopped | Snapshot | Candidates | Examining | Examined
+)
 
 
 def failed(result: Result, why: str) -> Result:
@@ -301,37 +362,7 @@ def encode(message: ToWorker | FromWorker) -> bytes:
     except UnicodeEncodeError as error:
         name = error.object.encode(errors="backslashreplace").decode()
         raise EdgewardError(Code.USAGE, "is no UTF-8", where=name, remedy="rename the file") from error
-    if len(payload) > MAX_FRAME:
-        raise EdgewardError(Code.WORKER_PROTOCOL, f"a message of {len(payload)} bytes is over {MAX_FRAME}")
-    return _HEADER.pack(len(payload)) + payload
-
-
-class FrameReader:
-    """Cuts a byte stream into payloads. Feed it what arrived, take out what is whole."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Payloads completed by ``data``, in order.
-
-        Raises:
-            EdgewardError: ``WORKER_PROTOCOL`` when a header announces more than ``MAX_FRAME`` bytes.
-        """
-        self._buffer += data
-        payloads = []
-        while len(self._buffer) >= _HEADER.size:
-            (length,) = _HEADER.unpack_from(self._buffer)
-            if length > MAX_FRAME:
-                raise EdgewardError(
-                    Code.WORKER_PROTOCOL, f"a frame announces {length} bytes, over {MAX_FRAME}"
-                )
-            end = _HEADER.size + length
-            if len(self._buffer) < end:
-                break
-            payloads.append(bytes(self._buffer[_HEADER.size : end]))
-            del self._buffer[:end]
-        return payloads
+    return frame(payload)
 
 
 def decode_to_worker(payload: bytes) -> ToWorker:

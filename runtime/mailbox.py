@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 from runtime.source.frame import Frame
 
@@ -18,6 +19,7 @@ class Mailbox:
         self._slots: dict[str, Frame | None] = dict.fromkeys(streams)
         self._open = set(self._slots)
         self._waiting = 0
+        self._waiting_since = 0.0
         self._current: frozenset[str] = frozenset()
         self._closed = False
         self._changed = threading.Condition()
@@ -27,6 +29,8 @@ class Mailbox:
         with self._changed:
             replaced = self._slots[stream]
             self._slots[stream] = frame
+            if self._waiting == 0:
+                self._waiting_since = time.monotonic()
             self._waiting += replaced is None
             self._changed.notify_all()
             return replaced
@@ -50,6 +54,33 @@ class Mailbox:
             self._open.discard(stream)
             self._changed.notify_all()
 
+    def wake(self) -> None:
+        """Something else is there to do: whoever is in ``wait`` asks ``other_in_s`` again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def held_up_s(self, since: float, until: float) -> float:
+        """For how long, between two times of the monotonic clock, a frame waited that waits still."""
+        with self._changed:
+            return max(0.0, until - max(since, self._waiting_since)) if self._waiting else 0.0
+
+    def wait(self, other_in_s: Callable[[], float | None]) -> bool:
+        """Wait until ``take`` would not, and say true; false when it is time for something else before.
+
+        A call also says that the frames taken before have been worked on.
+
+        Args:
+            other_in_s: in how many seconds there is something else to do, or None for nothing.
+        """
+        with self._changed:
+            self._worked_on()
+            while not self._ready():
+                other_s = other_in_s()
+                if other_s == 0.0:
+                    return False
+                self._changed.wait(other_s)
+            return True
+
     def take(self, most: int = 1) -> list[tuple[str, Frame]]:
         """The next frames, by turns, at most ``most`` and one a stream.
 
@@ -57,10 +88,8 @@ class Mailbox:
         A call also says that the frames taken before have been worked on.
         """
         with self._changed:
-            if self._current:
-                self._current = frozenset()
-                self._changed.notify_all()
-            self._changed.wait_for(lambda: self._closed or not self._open or self._waiting)
+            self._worked_on()
+            self._changed.wait_for(self._ready)
             if self._closed:
                 return []
             taken: list[tuple[str, Frame]] = []
@@ -80,4 +109,12 @@ class Mailbox:
         """Let every waiting thread go; frames that wait are dropped."""
         with self._changed:
             self._closed = True
+            self._changed.notify_all()
+
+    def _ready(self) -> bool:
+        return self._closed or not self._open or self._waiting > 0
+
+    def _worked_on(self) -> None:
+        if self._current:
+            self._current = frozenset()
             self._changed.notify_all()

@@ -8,6 +8,7 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
 
 
 def die_with(parent: int) -> None:
@@ -21,3 +22,15 @@ def die_with(parent: int) -> None:
         raise OSError(number, os.strerror(number), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         sys.exit("the agent ended before its worker began")
+
+
+def no_new_privileges() -> None:
+    """No program that this process starts gets more rights than it has: Landlock asks for it.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), *[ctypes.c_ulong(0)] * 3) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), "prctl(PR_SET_NO_NEW_PRIVS)")

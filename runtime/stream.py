@@ -11,6 +11,7 @@ from typing import Literal
 from runtime.errors import Code, EdgewardError
 from runtime.ipc import StreamChanged, StreamSpec
 from runtime.mailbox import Mailbox
+from runtime.rate import Rate
 from runtime.source import pacing
 from runtime.source.frame import Drop, Frame
 from runtime.source.libav import LibavSource
@@ -35,14 +36,22 @@ class Stream(threading.Thread):
         spec: what to read and how.
         mailbox: where frames go.
         report: told of every change of state, from this thread.
+        rate: which share of the frames to look at; all of them when it is left out.
     """
 
-    def __init__(self, spec: StreamSpec, mailbox: Mailbox, report: Callable[[StreamChanged], None]) -> None:
+    def __init__(
+        self,
+        spec: StreamSpec,
+        mailbox: Mailbox,
+        report: Callable[[StreamChanged], None],
+        rate: Rate | None = None,
+    ) -> None:
         super().__init__(name=f"stream-{spec.name}", daemon=True)
         self.spec = spec
         self.tally = Tally()
         self._mailbox = mailbox
         self._report = report
+        self._rate = rate or Rate([spec.name])
         self._stopped = threading.Event()
         self._session = 0
 
@@ -131,13 +140,17 @@ class Stream(threading.Thread):
             elif self.spec.pacing == "live":
                 frames = pacing.in_real_time(frames, dropped, self._stopped)
             running = False
-            for frame in pacing.within_rate(frames, dropped, self.spec.max_fps):
+            wanted = pacing.within_rate(frames, dropped, self.spec.max_fps)
+            for frame in pacing.thinned(wanted, dropped, self._share):
                 if not running:
                     running = True
                     self._changed("running", source=source)
                 yield frame
         finally:
             source.close()
+
+    def _share(self) -> float:
+        return self._rate.share_for(self.spec.name)
 
     def _hand_over(self, frame: Frame) -> None:
         if self.spec.pacing == "every" and not self._mailbox.wait_free(self.spec.name):

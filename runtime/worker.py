@@ -1,21 +1,15 @@
-"""The worker process: one bundle, its streams, one inference thread; talks to the agent only.
+"""A worker at work: one bundle, its streams, one inference thread; talks to the agent only.
 
-Started by the agent as ``python -m runtime.worker --fd N --parent PID``; ``N`` is its end of a
-socketpair. It holds no lock and no queue that another process knows, so that killing it harms nobody.
+``runtime.worker_process`` is its process. It holds no lock and no queue that another process knows, so that
+killing it harms nobody.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import os
-import signal
-import socket
-import sys
 import threading
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -23,12 +17,17 @@ from runtime import ipc
 from runtime.agent_link import Agent
 from runtime.annotate import Annotator
 from runtime.assembly import assemble
-from runtime.errors import Code, EdgewardError
+from runtime.errors import EdgewardError
 from runtime.mailbox import Mailbox
 from runtime.model import Model
-from runtime.process_limits import die_with
+from runtime.rate import Rate
+from runtime.serve.messages import ServeOptions
+from runtime.snapshot import Snapshots
 from runtime.source.frame import Drop, Frame
 from runtime.stream import Stream
+
+if TYPE_CHECKING:
+    from runtime.serve.server import InferenceServer
 
 _METRICS_EVERY_S = 1.0
 _STREAMS_END_WITHIN_S = 1.0
@@ -37,15 +36,28 @@ _STREAMS_END_WITHIN_S = 1.0
 class Worker:
     """A pipeline and its streams, from ``Start`` to ``Stopped``."""
 
-    def __init__(self, start: ipc.Start, agent: Agent) -> None:
+    def __init__(self, start: ipc.Start, agent: Agent, *, lacks: tuple[str, ...] = ()) -> None:
         self._agent = agent
+        self._lacks = lacks
         self._assembled = assemble(start)
         self._pipeline = self._assembled.pipeline
         self._annotator = Annotator(Path(start.annotate)) if start.annotate else None
         self._mailbox = Mailbox(spec.name for spec in start.streams)
-        self._streams = {spec.name: Stream(spec, self._mailbox, agent.send) for spec in start.streams}
+        self._rate = Rate(spec.name for spec in start.streams)
+        self._streams = {
+            spec.name: Stream(spec, self._mailbox, agent.send, self._rate) for spec in start.streams
+        }
+        self._snapshots = Snapshots(self._streams, agent.send)
+        self._server = self._serving(start.serve)
         self._inference = threading.Thread(target=self._infer, name="inference", daemon=True)
         self._failure: EdgewardError | None = None
+
+    def _serving(self, options: ServeOptions | None) -> InferenceServer | None:
+        if options is None:
+            return None
+        from runtime.serve.server import serving  # noqa: PLC0415 - for pipelines that serve only
+
+        return serving(options, self._assembled, self._mailbox.wake)
 
     def run(self) -> None:
         """Work until all streams have ended or the agent says stop."""
@@ -63,12 +75,17 @@ class Worker:
                 task=manifest.task,
                 batch=self._pipeline.batch,
                 stages={name: _loaded(stage) for name, stage in self._assembled.stages.items()},
+                latency_budget_ms=manifest.budgets.latency_p95_ms or 0.0,
+                memory_mb=self._budget_mb(),
+                lacks=self._lacks,
             )
         )
         self._inference.start()
         for stream in self._streams.values():
             stream.start()
         stopped = self._attend()
+        if self._server is not None:
+            self._server.close()
         for stream in self._streams.values():
             stream.stop()
         self._mailbox.close()
@@ -76,6 +93,8 @@ class Worker:
         deadline = time.monotonic() + _STREAMS_END_WITHIN_S
         for stream in self._streams.values():
             stream.join(max(0.0, deadline - time.monotonic()))
+        if self._server is not None:
+            self._server.join(max(0.0, deadline - time.monotonic()))
         # While a picture is still worked on, its film is not finished under it: it can be played as it is.
         if self._annotator and not self._inference.is_alive():
             self._annotator.close()
@@ -84,21 +103,52 @@ class Worker:
             raise self._failure
         self._agent.send(ipc.Stopped(reason="stop" if stopped else "sources-ended"))
 
+    def _budget_mb(self) -> float:
+        """What the manifests allow for all models together, and for requests; 0 when one does not say."""
+        models = [self._assembled.model, *self._assembled.stages.values()]
+        budgets = [model.manifest.budgets.memory_mb or 0.0 for model in models]
+        if not all(budgets):
+            return 0.0
+        return sum(budgets) + (self._server.memory_mb if self._server is not None else 0.0)
+
     def _attend(self) -> bool:
         """Send metrics each second; True when told to stop, False when the streams have all ended."""
         due = time.monotonic()
         while self._inference.is_alive():
             if time.monotonic() >= due:
+                if self._server is not None:
+                    self._server.attend()
                 self._send_metrics()
                 due += _METRICS_EVERY_S
-            if isinstance(self._agent.receive(min(0.1, max(0.001, due - time.monotonic()))), ipc.Stop):
+            message = self._agent.receive(min(0.1, max(0.001, due - time.monotonic())))
+            if isinstance(message, ipc.Stop):
                 return True
+            self._obey(message)
         return False
 
+    def _obey(self, message: ipc.ToWorker | None) -> None:
+        """What the agent may ask for while the pipeline runs."""
+        match message:
+            case ipc.TakeSnapshot():
+                self._snapshots.take(message)
+            case ipc.SetRate():
+                self._rate.set(message.factor)
+                if self._server is not None:
+                    # Or requests would take, and heat the board with, what the streams gave up.
+                    self._server.turns.slow_down(message.factor)
+
     def _infer(self) -> None:
-        """The inference thread: frames in, results out, one after the other."""
+        """The inference thread: frames in, results out, one after the other, and requests between them."""
+        turns = self._server.turns if self._server is not None else None
         try:
-            while taken := self._mailbox.take(self._pipeline.batch):
+            while True:
+                if turns is not None:
+                    turns.take(self._mailbox.held_up_s)
+                    if not self._mailbox.wait(turns.due_in_s):
+                        continue
+                taken = self._mailbox.take(self._pipeline.batch)
+                if not taken:
+                    return
                 self._work([item for item in taken if self._wanted(item[0])])
         except EdgewardError as error:
             self._failure = error
@@ -113,12 +163,16 @@ class Worker:
 
     def _work(self, items: list[tuple[str, Frame]]) -> None:
         clock = self._pipeline.clock
-        for (name, frame), result in zip(items, self._pipeline.process(items), strict=True):
+        began_s = time.monotonic()
+        results = self._pipeline.process(items)
+        self._rate.worked(time.monotonic() - began_s, len(items))
+        for (name, frame), result in zip(items, results, strict=True):
             stream = self._streams[name]
             clock.start()
             sent = self._publish(result)
             done = stream.tally.finished(failed=sent.status == "failed")
             clock.done("publish")
+            self._snapshots.offer(name, frame, sent)
             if self._annotator:
                 self._annotator.write(frame, sent)
             if done == stream.spec.max_frames:
@@ -144,46 +198,10 @@ class Worker:
                 cpu_s={"decode": decode_cpu_s, **clock.cpu_s, "process": time.process_time()},
                 wall_s={"decode": decode_wall_s, **clock.wall_s},
                 rss_mb=psutil.Process().memory_info().rss / 1e6,
+                served=self._server.snapshot() if self._server is not None else None,
             )
         )
 
 
 def _loaded(model: Model) -> ipc.Loaded:
     return ipc.Loaded(variant=model.variant.id, engine=model.variant.engine, provider=model.engine.provider)
-
-
-def _end_loudly(caught: threading.ExceptHookArgs) -> None:
-    """A thread that dies by a defect of ours must not leave a process that looks alive."""
-    threading.__excepthook__(caught)
-    sys.stderr.flush()
-    os._exit(int(Code.INTERNAL.exit_status))
-
-
-def main() -> NoReturn:
-    """Entry point of the process."""
-    parser = argparse.ArgumentParser(prog="runtime.worker", description=__doc__)
-    parser.add_argument("--fd", type=int, required=True, help="this end of the socketpair")
-    parser.add_argument("--parent", type=int, required=True, help="process id of the agent")
-    options = parser.parse_args()
-    die_with(options.parent)
-    # Ctrl-C reaches the whole terminal group; the agent decides, and says Stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.excepthook = _end_loudly
-    agent = Agent(socket.socket(fileno=options.fd))
-    status = 0
-    try:
-        start = agent.receive(None)
-        if isinstance(start, ipc.Start):
-            Worker(start, agent).run()
-    except EdgewardError as error:
-        agent.send(ipc.Fatal(code=error.code.text, what=error.what, where=error.where, remedy=error.remedy))
-        status = int(error.code.exit_status)
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.flush()
-    # A thread may be inside libav, waiting for a camera; interpreter shutdown would wait for it or
-    # crash under it.
-    os._exit(status)
-
-
-if __name__ == "__main__":
-    main()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from agent.cli import output
+from agent.cli import config_command, output
 
 EPILOG = """\
 examples:
   edgeward agent --config /etc/edgeward/edgeward.toml --check
   edgeward agent --config /etc/edgeward/edgeward.toml
 
-It runs until SIGTERM, SIGINT or SIGHUP, then stops its workers in order; a second signal kills them.
+It runs until SIGTERM or SIGINT, then stops its workers in order; a second signal kills them. SIGHUP makes it
+read its configuration again.
 """
 
 
@@ -39,24 +40,16 @@ def handle(options: argparse.Namespace) -> int:
     # Imported here: the other commands are spared paho, asyncio and what else the daemon loads.
     from agent import config_file  # noqa: PLC0415
 
+    if options.check:
+        problems, _ = config_command.find(options.config)
+        if problems and not options.json:
+            return config_command.tell(problems)
     config = config_file.load(options.config)
     if options.check:
-        return _print_effective(config_file.effective(config), config.warnings(), as_json=options.json)
+        return config_command.print_effective(config, as_json=options.json)
     from agent import daemon, logs  # noqa: PLC0415
     from agent.redact import Redactor  # noqa: PLC0415
 
     redactor = Redactor()
-    logs.set_up(redactor)
-    return daemon.run(config, redactor)
-
-
-def _print_effective(document: dict[str, object], warnings: list[str], *, as_json: bool) -> int:
-    if as_json:
-        output.print_document({"config": document, "warnings": warnings})
-        return 0
-    from agent import config_text  # noqa: PLC0415
-
-    for warning in warnings:
-        output.progress(f"edgeward: warning: {warning}")
-    print(config_text.to_toml(document), end="")  # noqa: T201
-    return 0
+    logs.set_up(redactor, config.log)
+    return daemon.run(config, redactor, path=options.config.absolute())

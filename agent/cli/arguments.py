@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from agent.cli.number import number
 from agent.config import Stream
+from agent.device.detect import detect
 from runtime import ipc
 from runtime.bundle.ingested import Ingested
 from runtime.errors import Code, EdgewardError
@@ -41,7 +43,10 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         help="run the bundle with this provider of its engine, or not at all",
     )
     parser.add_argument(
-        "--profile", default="", metavar="NAME", help="what kind of board this is, as bundles name it"
+        "--profile",
+        default="",
+        metavar="NAME",
+        help="what kind of board this is, as bundles name it (default: what 'edgeward profile detect' finds)",
     )
 
 
@@ -124,8 +129,22 @@ def engine_options(options: argparse.Namespace) -> ipc.EngineOptions:
         threads=options.threads,
         variant=options.variant,
         provider=options.provider,
-        profile=options.profile,
+        profile=board_profile(options),
     )
+
+
+def board_profile(options: argparse.Namespace) -> str:
+    """The profile that was asked for, else the one that fits this board.
+
+    Raises:
+        EdgewardError: ``CONFIG_*`` when a file in the site's folder of profiles holds none.
+    """
+    return options.profile or _fitting_profile()
+
+
+@functools.cache
+def _fitting_profile() -> str:
+    return detect().name
 
 
 def tiling(options: argparse.Namespace) -> ipc.Tiling | None:
@@ -149,21 +168,10 @@ def stages(bundles: Sequence[Ingested], options: argparse.Namespace) -> tuple[ip
                 name=f"{bundle.name}{number}",
                 bundle_dir=bundle.folder,
                 manifest_sha256=bundle.manifest_sha256,
-                engine=ipc.EngineOptions(threads=options.threads, profile=options.profile),
+                engine=ipc.EngineOptions(threads=options.threads, profile=board_profile(options)),
             )
         )
     return tuple(found)
-
-
-def number(text: str, kind: type[int] | type[float], lowest: float, highest: float, what: str) -> Any:
-    """A number of an option, ``what`` in the words of its error."""
-    try:
-        value = kind(text)
-    except ValueError:
-        value = lowest - 1
-    if not lowest <= value <= highest:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-    return value
 
 
 def count(text: str) -> int:

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
-from agent.cli import (
-    agent_command,
-    bench,
-    bundle,
-    completion,
-    engines,
-    keys,
-    output,
-    preflight,
-    run,
-    trust,
-    version,
-)
+from agent.cli import output
 from runtime.errors import Code, EdgewardError, ExitStatus, from_os_error
 
-COMMANDS = (run, bench, preflight, agent_command, bundle, keys, trust, engines, completion, version)
+# Each command and the module of this package that adds it, in the order of --help. Only the one that is run
+# gets imported: `edgeward status` has no use for what `edgeward bench` loads.
+COMMANDS = {
+    "status": "status",
+    "top": "top",
+    "events": "events",
+    "logs": "logs",
+    "snapshot": "snapshot",
+    "pipelines": "pipelines",
+    "bundles": "bundles",
+    "config": "config_command",
+    "reload": "reload",
+    "drain": "drain",
+    "run": "run",
+    "bench": "bench",
+    "preflight": "preflight",
+    "agent": "agent_command",
+    "bundle": "bundle",
+    "keys": "keys",
+    "trust": "trust",
+    "engines": "engines",
+    "profile": "profile",
+    "doctor": "doctor",
+    "completion": "completion",
+    "version": "version",
+}
 
 EPILOG = """\
 examples:
@@ -35,6 +50,9 @@ examples:
   edgeward run --bundle my-model.ewb --key keys/release.pub --source rtsp://camera/stream
   edgeward bench my-model.ewb film.mp4 --key keys/release.pub
   edgeward agent --config /etc/edgeward/edgeward.toml
+  edgeward status
+  edgeward events --follow
+  edgeward config check && edgeward reload
   source <(edgeward completion bash)
 """
 
@@ -42,12 +60,19 @@ examples:
 class _Parser(argparse.ArgumentParser):
     """Names the remedy, and ends with the documented status."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As its base, but what a command does not know is its own error: its --help tells what it does."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
     def error(self, message: str) -> None:  # type: ignore[override]
         raise EdgewardError(Code.USAGE, message, where=self.prog, remedy=f"see '{self.prog} --help'")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line, for ``main`` and for the reference page."""
+def build_parser(only: str = "") -> argparse.ArgumentParser:
+    """The whole command line, for ``--help`` and for the reference page; or that of one command, sooner."""
     parser = _Parser(
         prog="edgeward",
         description="Run signed model bundles on camera streams and report over MQTT.",
@@ -56,8 +81,9 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add(subparsers)
+    for name, module in COMMANDS.items():
+        if only in {"", name}:
+            importlib.import_module(f"agent.cli.{module}").add(subparsers)
     return parser
 
 
@@ -87,7 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        options = build_parser().parse_args(arguments)
+        first = arguments[0] if arguments else ""
+        options = build_parser(first if first in COMMANDS else "").parse_args(arguments)
         status = int(options.handler(options))
     except SystemExit:
         output.flush()  # --help prints too

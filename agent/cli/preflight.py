@@ -13,6 +13,7 @@ import msgspec
 
 from agent.cli import arguments, output
 from agent.cli.bench_worker import Progress
+from agent.cli.number import number
 from agent.preflight.check import BundleCheck, Settings, Witness
 from agent.preflight.report import Report
 from agent.preflight.table import table
@@ -124,7 +125,9 @@ async def _check(options: argparse.Namespace, scratch: Path) -> Report:
 
     check = BundleCheck(
         bundle,
-        ipc.EngineOptions(threads=options.threads, provider=options.provider, profile=options.profile),
+        ipc.EngineOptions(
+            threads=options.threads, provider=options.provider, profile=arguments.board_profile(options)
+        ),
         Settings(
             load_s=options.deadline,
             deadline_s=options.deadline,
@@ -144,16 +147,16 @@ async def _check(options: argparse.Namespace, scratch: Path) -> Report:
 
 
 def _batch(text: str) -> int:
-    return int(arguments.number(text, int, 1, 64, "a number of pictures between 1 and 64"))
+    return int(number(text, int, 1, 64, "a number of pictures between 1 and 64"))
 
 
 def _rounds(text: str) -> int:
-    return int(arguments.number(text, int, MIN_ROUNDS, 100_000, f"a number of frames, {MIN_ROUNDS} or more"))
+    return int(number(text, int, MIN_ROUNDS, 100_000, f"a number of frames, {MIN_ROUNDS} or more"))
 
 
 def _megabytes(text: str) -> float:
-    return float(arguments.number(text, float, 1, 1e9, "a number of megabytes, 1 or more"))
+    return float(number(text, float, 1, 1e9, "a number of megabytes, 1 or more"))
 
 
 def _milliseconds(text: str) -> float:
-    return float(arguments.number(text, float, 0.001, 1e6, "a number of milliseconds over 0"))
+    return float(number(text, float, 0.001, 1e6, "a number of milliseconds over 0"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agent.cli import output, trust_report
+from agent.cli.device import DEFAULT_CONFIG
 from agent.config import DEFAULT_TRUST_FOLDER, Config
 from runtime.errors import Code, EdgewardError
 
@@ -26,7 +27,6 @@ examples:
 
 Each change asks first, or takes --yes, and is written to audit.jsonl in the trust folder.
 """
-DEFAULT_CONFIG = Path("/etc/edgeward/edgeward.toml")
 
 Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no other name
 

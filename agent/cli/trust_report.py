@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agent.cli.paint import aligned
+
 if TYPE_CHECKING:
     from agent.trust.store import Key, Plan
     from runtime.bundle.floors import Floor
@@ -39,18 +41,12 @@ def keys_table(folder: Path, keys: Sequence[Key], named: Sequence[Key]) -> str:
         return f"no key is trusted: {folder} holds none\n"
     rows: list[tuple[str, ...]] = [("NAME", "ROLE", "STATE", "BUNDLES", "CURVE", "FINGERPRINT")]
     rows += [_row(key, key.name) for key in keys] + [_row(key, key.file) for key in named]
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _row(key: Key, name: str) -> tuple[str, ...]:
     names = ",".join(key.names) if key.role == "release" else "-"
     return name, key.role, key.state, names, key.curve, key.fingerprint
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
 def plan_text(folder: Path, plan: Plan) -> str:
@@ -94,4 +90,4 @@ def floors_table(path: Path, floors: Mapping[str, Floor]) -> str:
         return f"no floors yet: {path} holds none\n"
     rows = [("BUNDLE", "RELEASE", "DIGEST")]
     rows += [(name, str(floor.counter), floor.digest or "any") for name, floor in sorted(floors.items())]
-    return _aligned(rows)
+    return aligned(rows)

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import psutil
 
+from agent.health import device_figures
+from agent.health.device_figures import DeviceFigures, pss_mb
+from agent.health.probe import Disk
 from agent.link import messages
 from agent.workers.pipeline import Pipeline
 from agent.workers.stream_watch import StreamWatch
@@ -21,22 +24,31 @@ from agent.workers.stream_watch import StreamWatch
 class MetricsMeter:
     """Makes the metrics body; rates are between two calls of ``body``."""
 
-    def __init__(self, state_dir: Path) -> None:
-        self._state_dir = state_dir
+    def __init__(self) -> None:
         self._before_ns = time.monotonic_ns()
         self._results_before: dict[tuple[str, str], int] = {}
-        psutil.cpu_percent()  # the first call starts the measurement
+        self._device_before: DeviceFigures | None = device_figures.read()
 
-    def body(self, pipelines: Mapping[str, Pipeline], link: messages.LinkMetrics) -> messages.Metrics:
-        """All numbers, now."""
+    def body(
+        self,
+        pipelines: Mapping[str, Pipeline],
+        link: messages.LinkMetrics,
+        *,
+        disk: Disk,
+        celsius: float | None = None,
+    ) -> messages.Metrics:
+        """All numbers, now. ``disk`` and ``celsius``, the hottest zone, are as they were found last."""
         now = time.monotonic_ns()
         seconds = max((now - self._before_ns) / 1e9, 1e-3)
         self._before_ns = now
-        return messages.Metrics(
+        body = messages.Metrics(
             pipelines={name: self._pipeline(name, item, seconds) for name, item in pipelines.items()},
             link=link,
-            device=self._device(),
+            device=self._device(disk, celsius),
         )
+        known = {(name, stream) for name, item in pipelines.items() for stream in item.streams}
+        self._results_before = {key: count for key, count in self._results_before.items() if key in known}
+        return body
 
     def _pipeline(self, name: str, pipeline: Pipeline, seconds: float) -> messages.PipelineMetrics:
         told = pipeline.metrics
@@ -44,6 +56,9 @@ class MetricsMeter:
             state=pipeline.state,
             pid=pipeline.pid,
             rss_mb=told.rss_mb if told else 0.0,
+            pss_mb=pipeline.pss_mb,
+            memory_limit_mb=round(pipeline.memory_limit_mb, 1),
+            cpu_percent=round(pipeline.cpu_percent, 1),
             restarts=pipeline.restarts,
             cpu_s=told.cpu_s if told else {},
             wall_s=told.wall_s if told else {},
@@ -54,14 +69,17 @@ class MetricsMeter:
         )
 
     def _stream(self, key: tuple[str, str], watch: StreamWatch, seconds: float) -> messages.StreamMetrics:
-        fresh = watch.results - self._results_before.get(key, 0)
+        fresh = max(watch.results - self._results_before.get(key, 0), 0)
         self._results_before[key] = watch.results
         counters = watch.counters
+        last_ns = watch.last_result_ns
         return messages.StreamMetrics(
             state=watch.state,
             fps=round(fresh / seconds, 2),
             latency_p50_ms=watch.latency_ms(0.5),
             latency_p95_ms=watch.latency_ms(0.95),
+            latency_p99_ms=watch.latency_ms(0.99),
+            last_result_age_s=None if last_ns is None else round((self._before_ns - last_ns) / 1e9, 1),
             codec=watch.codec,
             width=watch.width,
             height=watch.height,
@@ -73,41 +91,24 @@ class MetricsMeter:
             reconnects=counters.reconnects,
         )
 
-    def _device(self) -> messages.DeviceMetrics:
-        free, _ = disk_mb(self._state_dir)
+    def _device(self, disk: Disk, celsius: float | None) -> messages.DeviceMetrics:
+        now = device_figures.read()
+        cpus = device_figures.busy_percents(self._device_before, now)
+        self._device_before = now
+        frequencies = now.frequency_mhz
         return messages.DeviceMetrics(
-            cpu_percent=psutil.cpu_percent(),
-            memory_percent=psutil.virtual_memory().percent,
-            disk_free_mb=free,
-            load1=round(os.getloadavg()[0], 2),
+            cpu_percent=round(sum(cpus) / len(cpus), 1) if cpus else 0.0,
+            cpu_percents=cpus,
+            cpu_mhz=round(sum(frequencies) / len(frequencies)) if frequencies else None,
+            temperature_c=celsius,
+            memory_percent=round(100 * (1 - now.memory_available / now.memory_total), 1),
+            swap_percent=round(100 * now.swap_used / now.swap_total, 1) if now.swap_total else 0.0,
+            disk_free_mb=disk.free_mb,
+            network_received_bytes=sum(received for received, _ in now.network.values()),
+            network_sent_bytes=sum(sent for _, sent in now.network.values()),
+            load1=round(now.load1, 2),
             agent_pss_mb=pss_mb(),
         )
-
-
-def disk_mb(folder: Path) -> tuple[int, int]:
-    """Free and total space of the file system of ``folder`` in MB; zeros when it cannot be read."""
-    with contextlib.suppress(OSError):
-        usage = psutil.disk_usage(str(folder))
-        return usage.free >> 20, usage.total >> 20
-    return 0, 0
-
-
-def pss_mb(pid: str = "self") -> float | None:
-    """Proportional set size of a process; ``None`` where the kernel does not tell."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines():
-            if line.startswith("Pss:"):
-                return round(int(line.split()[1]) / 1024, 1)
-    return None
-
-
-def memory_pressure_percent() -> float | None:
-    """Share of the last minute in which all programs waited for memory (PSI); ``None`` without PSI."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/pressure/memory").read_text("ascii").splitlines():
-            if line.startswith("full "):
-                return float(line.split("avg60=")[1].split()[0])
-    return None
 
 
 def inventory(version: str, pipelines: Mapping[str, Pipeline]) -> messages.Inventory:

@@ -75,7 +75,10 @@ class Inventory(Body, frozen=True, kw_only=True):
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one health check found about one subject. ``since`` is wall time in ms."""
+    """What one health check found about one subject.
+
+    ``since`` is wall time in ms, ``docs`` where the check is explained.
+    """
 
     id: str
     subject: str
@@ -84,12 +87,14 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     remedy: str
     since: int
+    docs: str = ""
 
 
 class Health(Body, frozen=True, kw_only=True):
-    """The worst of all checks, and each of them."""
+    """The worst of all checks, in a word and in a line, and each of them."""
 
     state: Literal["ok", "degraded", "failed"]
+    summary: str = ""
     checks: tuple[CheckResult, ...]
 
 
@@ -100,6 +105,8 @@ class StreamMetrics(msgspec.Struct, frozen=True, kw_only=True):
     fps: float
     latency_p50_ms: float | None
     latency_p95_ms: float | None
+    latency_p99_ms: float | None = None
+    last_result_age_s: float | None = None
     codec: str
     width: int
     height: int
@@ -114,12 +121,16 @@ class StreamMetrics(msgspec.Struct, frozen=True, kw_only=True):
 class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One pipeline and its worker process. ``cpu_s`` is thread CPU time by stage, ``wall_s`` wall time.
 
+    ``pss_mb`` is what it and its children take of memory, ``memory_limit_mb`` what they may (0: no limit).
     ``batch`` is how many pictures the first model takes at once; 0 until it is loaded.
     """
 
     state: str
     pid: int | None
     rss_mb: float
+    pss_mb: float | None = None
+    memory_limit_mb: float = 0.0
+    cpu_percent: float = 0.0
     restarts: int
     cpu_s: dict[str, float]
     wall_s: dict[str, float] = {}
@@ -145,11 +156,17 @@ class LinkMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeviceMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole device, and the agent's own proportional set size."""
+    """The whole device, and the agent's own proportional set size. ``temperature_c``: its hottest zone."""
 
     cpu_percent: float
+    cpu_percents: tuple[float, ...] = ()
+    cpu_mhz: int | None = None
+    temperature_c: float | None = None
     memory_percent: float
+    swap_percent: float = 0.0
     disk_free_mb: int
+    network_received_bytes: int = 0
+    network_sent_bytes: int = 0
     load1: float
     agent_pss_mb: float | None
 

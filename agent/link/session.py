@@ -78,6 +78,8 @@ class Session:
         self.id = uuid7()
         self.state = LinkState(connected=False, since_ns=time.monotonic_ns())
         self.connects = 0
+        # When its thread last got round, connected or not: what the watchdog looks at.
+        self.turned = time.monotonic()
         self._config = config
         self._topics = topics
         self._composer = composer
@@ -139,13 +141,14 @@ class Session:
     def _run(self) -> None:
         backoff = Backoff(self._timing.first_retry, self._timing.slowest_retry)
         while not self._stopping.is_set():
-            began = time.monotonic()
+            began = self.turned = time.monotonic()
             fault = self._one_connection()
             if self._stopping.is_set():
                 return
             if self.state.connected and time.monotonic() - began > self._timing.good_after:
                 backoff.reset()
             self._changed(connected=False, fault=fault)
+            self.turned = time.monotonic()
             delay = backoff.next_delay()
             self._stopping.wait(max(delay, self._timing.slow_retry) if fault.slow else delay)
 
@@ -163,6 +166,7 @@ class Session:
             self._greet()
             while not self._stopping.is_set():
                 connection.turn()
+                self.turned = time.monotonic()
             self._put_status("offline", "stopped")
             connection.goodbye(self._timing.flush)
         except Exception as error:

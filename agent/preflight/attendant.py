@@ -142,7 +142,8 @@ class Attendant:
 
     async def _started(self, task: ipc.Examine) -> WorkerProcess:
         try:
-            return await WorkerProcess.start(task, on_log=self._on_log, command=self._command)
+            folder = Path(task.rights.scratch) if task.rights and task.rights.scratch else None
+            return await WorkerProcess.start(task, on_log=self._on_log, command=self._command, folder=folder)
         except OSError as error:
             what = f"no process can be started: {error.strerror}"
             raise EdgewardError(Code.SYSTEM_IO, what, where=sys.executable, remedy="check memory") from error

@@ -16,6 +16,7 @@ from runtime import ipc
 from runtime.bundle.ingested import Ingested
 from runtime.errors import Code, EdgewardError
 from runtime.preflight.messages import Candidate, Candidates, Examined, Examining
+from runtime.rights import Rights
 
 # What is asked of a variant is not asked of our own child that lists them.
 _LIST_S = 60.0
@@ -65,6 +66,7 @@ class BundleCheck:
         turns: shared by all checks of a process.
         command: the child's program.
         witness: is told what happens.
+        rights: what the child keeps; ``None``: all.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class BundleCheck:
         turns: Turns | None = None,
         command: Sequence[str] = COMMAND,
         witness: Witness | None = None,
+        rights: Rights | None = None,
     ) -> None:
         self._bundle = bundle
         self._settings = settings
@@ -92,6 +95,7 @@ class BundleCheck:
             # So that a slow variant has its figures before its time is over.
             measure_s=min(settings.measure_s, settings.deadline_s / 2),
             last_s=settings.deadline_s * 0.75,
+            rights=rights,
         )
         self._where = f"{bundle.name} {bundle.version}"
         self._limit_mb = math.inf

@@ -20,6 +20,7 @@ from agent.preflight.turns import Turns
 from runtime import ipc
 from runtime.bundle.ingested import Ingested
 from runtime.errors import Code
+from runtime.rights import Rights
 
 log = logging.getLogger("preflight")
 
@@ -47,6 +48,7 @@ class Asked:
         engine: how engines run it; a variant that is named there is the only one that is tried.
         load_s: seconds that it may take to load.
         max_batch: pictures that its worker would take into one inference, at most.
+        rights: what the child that tries it keeps; ``None``: all.
     """
 
     label: str
@@ -54,6 +56,7 @@ class Asked:
     engine: ipc.EngineOptions
     load_s: float
     max_batch: int = 1
+    rights: Rights | None = None
 
 
 class Passed(NamedTuple):
@@ -162,6 +165,7 @@ class Gate:
             turns=self._turns,
             command=self._command,
             witness=witness,
+            rights=asked.rights,
         )
         return await check.run()
 

@@ -26,6 +26,7 @@ from runtime.errors import Code, EdgewardError
 log = logging.getLogger("trust")
 
 _MAX_OUTPUT = 1 << 20
+_LEFT_OVER = 19
 _told: set[str] = set()
 
 
@@ -44,13 +45,24 @@ class Stream(NamedTuple):
         return self.source
 
 
+class Stored(NamedTuple):
+    """A bundle that lies in the store already, by its digest: it is verified where it lies."""
+
+    digest: str
+
+    def __str__(self) -> str:
+        return f"stored bundle {self.digest[:12]}"
+
+
 def _command(
-    bundle: Path | Stream, keys: Sequence[Path], into: Path, limits: Limits, floors: Path | None
+    bundle: Path | Stream | Stored, keys: Sequence[Path], into: Path, limits: Limits, floors: Path | None
 ) -> list[str]:
     # -P: the folder in which the agent was started must not shadow a module of the child.
     command = [sys.executable, "-P", "-s", "-m", "runtime.bundle.ingest", f"--parent={os.getpid()}"]
     if isinstance(bundle, Stream):
         command += [f"--fd={bundle.descriptor}", f"--source={bundle.source}"]
+    elif isinstance(bundle, Stored):
+        command += [f"--stored={bundle.digest}"]
     else:
         command += [f"--bundle={bundle}"]
     command += [f"--into={into.absolute()}", f"--max-members={limits.members}"]
@@ -67,13 +79,14 @@ def _environment() -> dict[str, str]:
 
 
 async def ingest(
-    bundle: Path | Stream,
+    bundle: Path | Stream | Stored,
     keys: Sequence[Path],
     into: Path,
     *,
     limits: Limits = FORMAT,
     floors: Path | None = None,
     timeout_s: float = 300,
+    background: bool = False,
 ) -> Ingested:
     """Verify ``bundle`` against the public key files ``keys`` and store it as ``into/<digest>``.
 
@@ -81,12 +94,13 @@ async def ingest(
     Await it in the main thread: the kernel kills the child when the thread that started it ends.
 
     Args:
-        bundle: the file, or the stream by which it comes.
+        bundle: the file, the stream by which it comes, or one that is stored already.
         keys: public key files, and trust folders, of those who may sign.
         into: the folder of bundles; made when missing.
         limits: how large the bundle may be.
         floors: the file with the rollback floors; ``None``: any release may come.
         timeout_s: for all of it.
+        background: nobody waits for it: it gets the processor time that is left over.
 
     Raises:
         EdgewardError: ``BUNDLE_*``, ``KEY_*``, ``TRUST_*``, ``SYSTEM_*``; ``USAGE`` without a key;
@@ -95,6 +109,9 @@ async def ingest(
     if not keys:
         raise EdgewardError(Code.USAGE, "no trusted key was given", remedy="name one with --key FILE.pub")
     child = await _started(_command(bundle, keys, into, limits, floors), bundle)
+    if background:
+        with contextlib.suppress(OSError):  # it has ended already
+            os.setpriority(os.PRIO_PROCESS, child.pid, _LEFT_OVER)
     try:
         async with asyncio.timeout(timeout_s):
             stdout, stderr = await asyncio.gather(_output(child, child.stdout), _output(child, child.stderr))
@@ -113,7 +130,7 @@ async def ingest(
     return _result(stdout, stderr, child.returncode or 0, bundle)
 
 
-async def _started(command: Sequence[str], bundle: Path | Stream) -> asyncio.subprocess.Process:
+async def _started(command: Sequence[str], bundle: Path | Stream | Stored) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
             *command,
@@ -148,7 +165,7 @@ async def _output(child: asyncio.subprocess.Process, pipe: asyncio.StreamReader 
     return bytes(said)
 
 
-def _result(stdout: bytes, stderr: bytes, status: int, bundle: Path | Stream) -> Ingested:
+def _result(stdout: bytes, stderr: bytes, status: int, bundle: Path | Stream | Stored) -> Ingested:
     if max(len(stdout), len(stderr)) > _MAX_OUTPUT:
         what = f"the verifier was killed: it said more than {_MAX_OUTPUT} bytes"
         raise EdgewardError(Code.INTERNAL, what, where=str(bundle), remedy="please report it")
@@ -168,7 +185,7 @@ def _result(stdout: bytes, stderr: bytes, status: int, bundle: Path | Stream) ->
     return answer.ok
 
 
-def _no_answer(stderr: bytes, status: int, bundle: Path | Stream) -> EdgewardError:
+def _no_answer(stderr: bytes, status: int, bundle: Path | Stream | Stored) -> EdgewardError:
     if status == -signal.SIGKILL:
         what = "the verifier was killed, perhaps for want of memory"
         return EdgewardError(Code.SYSTEM_IO, what, where=str(bundle), remedy="free some memory and try again")

@@ -1,4 +1,4 @@
-"""How much of the processors each worker gets when all of them want more than there is.
+"""How much of the processors each worker gets when all want more than there is; and its memory's bound.
 
 Two ways. Where the service manager has delegated a cgroup with the CPU controller to the agent (cgroup v2),
 each worker gets a group of its own with ``cpu.weight``. Everywhere else the scheduler's nice levels do it: a
@@ -87,6 +87,23 @@ class CpuShares:
         self._forget(name)
         self._waiting[name] = asyncio.get_running_loop().create_task(_nice_session(name, pid, level))
 
+    def limit_memory(self, name: str, limit_mb: float) -> None:
+        """Let the kernel bound the memory of the pipeline ``name``, where it was given that to divide.
+
+        A little over ``limit_mb`` (MB): the agent ends a worker at its limit, and can say so; the kernel is
+        there for one that is faster than the agent looks.
+        """
+        if self._tree is None or not limit_mb:
+            return
+        group = self._tree / f"worker-{name}"
+        most = int(limit_mb * 1e6)
+        for file, value in (("memory.high", most * 105 // 100), ("memory.max", most * 11 // 10)):
+            if (group / file).exists():  # only with the memory controller
+                try:
+                    (group / file).write_text(str(value), "ascii")
+                except OSError as error:
+                    log.warning("%s: no %s for its worker: %s", name, file, error.strerror)
+
     def ended(self, name: str) -> None:
         """The worker of ``name`` is gone, and its process number may be given to another."""
         self._forget(name)
@@ -163,7 +180,12 @@ def _divide(tree: Path) -> None:
     own = tree / "agent"
     own.mkdir(exist_ok=True)
     (own / "cgroup.procs").write_text(str(os.getpid()), "ascii")
-    (tree / "cgroup.subtree_control").write_text("+cpu", "ascii")
+    control = tree / "cgroup.subtree_control"
+    if "memory" in (tree / "cgroup.controllers").read_text("ascii").split():
+        with contextlib.suppress(OSError):  # not to be had, yet perhaps the processor alone
+            control.write_text("+cpu +memory", "ascii")
+            return
+    control.write_text("+cpu", "ascii")
 
 
 def _put_into_group(group: Path, pid: int, weight: int) -> None:

@@ -20,8 +20,10 @@ from agent.workers.log_lines import LineLog
 from runtime import ipc
 
 # -P: `python -m` must not import from whatever folder the command was called in.
-COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "runtime.worker")
+COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "runtime.worker_process")
 TERM_GRACE_S = 2.0
+# How long what a worker has said before its end is read after it.
+LAST_WORDS_S = 1.0
 OOM_SCORE_ADJ = "500"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # A worker must neither speak to systemd in the agent's name nor see where credentials lie.
@@ -33,7 +35,7 @@ class WorkerProcess:
 
     Its end is seen by a thread that waits without reaping; the reaping itself is done on the event
     loop, after the whole process group was killed. So no signal can hit a process number that was
-    given to somebody else, nothing that the worker started outlives it, and no kernel is too old.
+    given to somebody else, nothing of the worker's session outlives it, and no kernel is too old.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], on_log: Callable[[str], None]) -> None:
@@ -51,6 +53,7 @@ class WorkerProcess:
         *,
         on_log: Callable[[str], None],
         command: Sequence[str] = COMMAND,
+        folder: Path | None = None,
     ) -> WorkerProcess:
         """Start a worker and send it ``start``.
 
@@ -58,6 +61,7 @@ class WorkerProcess:
             start: what to load and run; it goes over the socket, for its URLs may hold passwords.
             on_log: gets each line that the worker prints.
             command: the program; ``--fd N --parent PID`` are appended.
+            folder: its working directory, and where its temporary files go; ``None`` leaves both as they are.
 
         Raises:
             OSError: the process cannot be started.
@@ -66,7 +70,7 @@ class WorkerProcess:
         ours.setblocking(False)
         try:
             with theirs:
-                process = _spawn(command, theirs.fileno(), start.engine.threads)
+                process = _spawn(command, theirs.fileno(), start.engine.threads, folder)
         except BaseException:
             ours.close()
             raise
@@ -138,8 +142,12 @@ class WorkerProcess:
             self.kill()
             raise
         finally:
-            self._channel.close()
-            self._log.close()
+            self.close()
+
+    def close(self) -> None:
+        """Hear nothing more: what it started in a session of its own may still hold the other ends."""
+        self._channel.close()
+        self._log.close()
 
     def kill(self) -> None:
         """SIGKILL for its whole process group, now."""
@@ -186,11 +194,13 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         code = self._process.wait()
+        # Something that it started may hold its end open for ever; what it said itself is read by then.
+        self._loop.call_later(LAST_WORDS_S, self.close)
         if not self._exited.done():
             self._exited.set_result(code)
 
 
-def _spawn(command: Sequence[str], fd: int, threads: int) -> subprocess.Popen[bytes]:
+def _spawn(command: Sequence[str], fd: int, threads: int, folder: Path | None) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [*command, "--fd", str(fd), "--parent", str(os.getpid())],
         stdin=subprocess.DEVNULL,
@@ -199,7 +209,8 @@ def _spawn(command: Sequence[str], fd: int, threads: int) -> subprocess.Popen[by
         bufsize=0,
         pass_fds=(fd,),
         start_new_session=True,
-        env=worker_environment(threads),
+        cwd=folder,
+        env=worker_environment(threads, folder),
     )
 
 
@@ -209,11 +220,16 @@ def _offer_to_oom_killer(pid: int) -> None:
         Path(f"/proc/{pid}/oom_score_adj").write_text(OOM_SCORE_ADJ, "ascii")
 
 
-def worker_environment(threads: int) -> dict[str, str]:
-    """What a process that loads engines is started with: nothing of systemd's, threads as they are wanted."""
+def worker_environment(threads: int, folder: Path | None = None) -> dict[str, str]:
+    """What a process that loads engines is started with: nothing of systemd's, threads as they are wanted.
+
+    ``folder`` is where it keeps what it keeps for a while, whatever a library takes for its place.
+    """
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_WORKERS}
     environment.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
     environment["PYTHONUNBUFFERED"] = "1"
+    if folder is not None:
+        environment.update(dict.fromkeys(("TMPDIR", "XDG_CACHE_HOME"), str(folder)))
     root = str(Path(runtime.__file__).resolve().parent.parent)
     if root not in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
         # From a checkout: the worker must find the same packages as this process.

@@ -9,8 +9,11 @@ import msgspec
 from agent import config as schema
 from agent.preflight.gate import Passed
 from agent.redact import Redactor
+from agent.workers.serve_settings import Serve, address
 from runtime import ipc
 from runtime.bundle.ingested import Ingested
+from runtime.rights import Rights
+from runtime.serve.messages import ServeOptions
 
 
 def start_message(
@@ -19,6 +22,7 @@ def start_message(
     bundles: Mapping[str, Ingested],
     passed: Mapping[str, Passed],
     redactor: Redactor,
+    rights: Rights | None = None,
 ) -> ipc.Start:
     """The first message to a worker of ``pipeline``.
 
@@ -28,6 +32,7 @@ def start_message(
         bundles: by name of the stage; the first model's under the empty name.
         passed: of each bundle the variant to run, and with how many pictures at a time.
         redactor: learns the passwords that go into the URLs.
+        rights: what the worker keeps.
 
     Raises:
         EdgewardError: ``CONFIG_VALUE`` when a password file cannot be used.
@@ -59,11 +64,13 @@ def start_message(
             for stage in pipeline.stage
         ),
         max_batch=passed[""].batch,
+        rights=rights,
+        serve=_serve(pipeline.serve),
     )
 
 
 def engine_options(
-    pipeline: schema.Pipeline, engine: schema.Engine, profile: str
+    pipeline: schema.Pipeline, engine: schema.Engine, profile: str, cpus: tuple[int, ...] = ()
 ) -> dict[str, ipc.EngineOptions]:
     """How each model of ``pipeline`` runs, by name of the stage; the first model's under the empty name.
 
@@ -71,13 +78,14 @@ def engine_options(
         pipeline: of the configuration; the ``variant`` of an answer is what it forces.
         engine: the device's settings, which those of the pipeline and its stages override.
         profile: of the device.
+        cpus: those that inference runs best on here, where nobody says otherwise.
     """
     asked = {"": (pipeline.variant, pipeline.provider)}
     asked |= {stage.name: (stage.variant, stage.provider) for stage in pipeline.stage}
     return {
         name: ipc.EngineOptions(
             threads=pipeline.threads,
-            affinity=pipeline.affinity or engine.affinity,
+            affinity=pipeline.affinity or engine.affinity or cpus,
             providers=engine.providers,
             provider=provider,
             delegates=tuple(ipc.Delegate(path=item.path, options=item.options) for item in engine.delegate),
@@ -97,6 +105,18 @@ def at_a_time(pipeline: schema.Pipeline) -> dict[str, int]:
     for stage in pipeline.stage:
         found[stage.name] = min(pipeline.max_batch, stage.max_crops)
     return found
+
+
+def _serve(serve: Serve | None) -> ServeOptions | None:
+    if serve is None:
+        return None
+    return ServeOptions(
+        listen=address(serve.listen, where="serve.listen"),
+        max_queue=serve.max_queue,
+        max_batch=serve.max_batch,
+        max_message_mb=serve.max_message_mb,
+        max_share=serve.max_share,
+    )
 
 
 def _stage(stage: schema.Stage, bundle: Ingested, engine: ipc.EngineOptions, max_batch: int) -> ipc.Stage:

@@ -144,6 +144,7 @@ class Site:
             f'[mqtt]\nurl = "mqtt://127.0.0.1:{self.broker_port}"',
             f"[trust]\nrelease_keys = [{json.dumps(str(key))}]",
             "[health]\nmetrics_interval_s = 1",
+            '[control]\nsocket = "control.sock"',
             f"[[pipeline]]\nname = {json.dumps(PIPELINE)}\nbundle = {json.dumps(str(bundle))}",
         ]
         for camera in CAMERAS:

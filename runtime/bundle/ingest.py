@@ -84,6 +84,26 @@ def ingest_file(path: Path, keys: Sequence[Path], into: Path, *, limits: Limits 
         return ingest(stream.raw, str(path), keys=trusted, into=into, limits=limits)
 
 
+def verify_stored(
+    digest: str, *, keys: TrustedKeys, into: Path, floors: Mapping[str, Floor] = MappingProxyType({})
+) -> Ingested:
+    """Verify the bundle of that digest where it lies in the store: nothing is written.
+
+    Raises:
+        EdgewardError: ``BUNDLE_*`` or ``SYSTEM_*``.
+    """
+    target = into / digest
+    with staging.locked(into):
+        if not is_folder(target):
+            remedy = "install the bundle again"
+            raise EdgewardError(Code.BUNDLE_MISSING, "not in the store", where=str(target), remedy=remedy)
+        verified = verify_folder(target, keys)
+    if verified.digest != digest:
+        raise EdgewardError(Code.BUNDLE_DIGEST, "another bundle lies there", where=str(target))
+    policy.admit(verified, floors, where=str(target))
+    return _ingested(verified, target, new=False)
+
+
 def _is_sound(target: Path, keys: TrustedKeys, expected: Verified) -> bool:
     try:
         return is_folder(target) and verify_folder(target, keys).digest == expected.digest
@@ -111,6 +131,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument("--bundle", type=Path, help="the bundle's file")
     given.add_argument("--fd", type=int, help="an open descriptor that gives the bundle's bytes")
+    given.add_argument("--stored", metavar="DIGEST", help="a bundle that lies in the store already")
     parser.add_argument("--source", default="", help="what the bundle is called in errors")
     parser.add_argument("--key", type=Path, action="append", required=True)
     parser.add_argument("--into", type=Path, required=True)
@@ -123,6 +144,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _source(options: argparse.Namespace) -> str:
+    if options.stored is not None:
+        return str(options.into / options.stored)
     return str(options.source or (f"descriptor {options.fd}" if options.bundle is None else options.bundle))
 
 
@@ -156,6 +179,11 @@ def _confined(options: argparse.Namespace) -> Answer:
         confine.limit(parent=options.parent, largest_file=limits.total)
         trusted = load_trusted(options.key)
         floors = load_floors(options.floors)
+        if options.stored is not None:
+            staging.make_store(options.into)
+            lacks = confine.enclose(write=[options.into])
+            found = verify_stored(options.stored, keys=trusted, into=options.into, floors=floors)
+            return Answer(ok=found, lacks=tuple(lacks))
         with _opened(options) as readable:
             staging.make_store(options.into)
             lacks = confine.enclose(write=[options.into])

@@ -18,8 +18,8 @@ from typing import NoReturn
 
 from runtime import ipc
 from runtime.agent_link import Agent
+from runtime.confinement import confine
 from runtime.errors import Code, EdgewardError
-from runtime.preflight.examination import Examination, candidates
 from runtime.preflight.messages import Candidates, Examined
 from runtime.process_limits import die_with
 
@@ -35,6 +35,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A variant that crashes is an answer, not an accident: nobody wants a core file for it.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.set_inheritable(options.fd, False)  # no program that a library starts is to hold it
     agent = Agent(socket.socket(fileno=options.fd))
     answer = _answer(agent)
     if answer is not None:
@@ -51,6 +52,10 @@ def _answer(agent: Agent) -> Candidates | Examined | ipc.Fatal | None:
         task = agent.receive(None)
         if not isinstance(task, ipc.Examine):
             return None
+        if task.rights is not None:
+            confine(task.rights)
+        from runtime.preflight.examination import Examination, candidates  # noqa: PLC0415 - starts threads
+
         return Examination(task, agent).run() if task.engine.variant else candidates(task)
     except EdgewardError as error:
         code = Code.PREFLIGHT_MEMORY if isinstance(error.__cause__, MemoryError) else error.code

@@ -53,5 +53,6 @@ class Drop(enum.StrEnum):
     NEWER = "newer"
     STALE = "stale"
     OVER_RATE = "over-rate"
+    GOVERNED = "governed"
     CORRUPT = "corrupt"
     ENDED = "ended"

@@ -94,3 +94,15 @@ def within_rate(frames: Iterator[Frame], dropped: Dropped, max_fps: float) -> It
             continue
         due_s = max(due_s, now_s - interval_s) + interval_s
         yield frame
+
+
+def thinned(frames: Iterator[Frame], dropped: Dropped, share: Callable[[], float]) -> Iterator[Frame]:
+    """Leave out frames, evenly, so that ``share`` of them remain; it is asked for each frame anew."""
+    credit = 1.0  # the first frame is taken, however small the share
+    for frame in frames:
+        credit += share()
+        if credit < 1.0 - 1e-9:
+            dropped(Drop.GOVERNED)
+            continue
+        credit -= 1.0
+        yield frame

@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-NAMES = ("container", "signature", "manifest")
+NAMES = ("container", "signature", "manifest", "inference")
 HANG_S = 20
 MEMORY = 2 << 30
 
@@ -88,7 +88,7 @@ def with_atheris(name: str, seconds: int, seed: int) -> int:
 
     # Modules that an editable installation's own finder loads would not be instrumented: the folder's are.
     sys.meta_path[:] = [finder for finder in sys.meta_path if isinstance(finder, type)]
-    with atheris.instrument_imports(include=["runtime.bundle"]):
+    with atheris.instrument_imports(include=["runtime.bundle", "runtime.serve"]):
         target = importlib.import_module(f"tests.fuzz.{name}")
     found = Path(tempfile.mkdtemp(prefix=f"edgeward-fuzz-{name}-"))
     print(f"inputs that reached something new are kept in {found}", file=sys.stderr)

@@ -214,7 +214,8 @@ class AgentFolder:
         ``mqtt`` and ``pipeline`` are more lines for the section, and for each pipeline.
         """
         text = (
-            f'[device]\nid = "dev"\nstate_dir = "state"\n[mqtt]\nurl = "{url}"\n{mqtt}\n'
+            '[device]\nid = "dev"\nstate_dir = "state"\n[control]\nsocket = "control.sock"\n'
+            f'[mqtt]\nurl = "{url}"\n{mqtt}\n'
             '[trust]\nrelease_keys = ["release.pub"]\n[health]\ninterval_s = 5\nmetrics_interval_s = 1\n'
             # The fake worker's bundles hold no model that could be tried.
             "[preflight]\nenabled = false\n"
@@ -270,6 +271,28 @@ class NotifySocket:
             state = self._socket.recv(4096).decode()
             if state.startswith(start):
                 return state
+
+    def drain(self) -> None:
+        """Forget what has come so far."""
+        self._socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while self._socket.recv(4096):
+                continue
+        self._socket.settimeout(15)
+
+    def hears(self, start: str, seconds: float) -> bool:
+        """Whether a state that starts so comes within ``seconds``."""
+        deadline = time.monotonic() + seconds
+        try:
+            while (left := deadline - time.monotonic()) > 0:
+                self._socket.settimeout(left)
+                if self._socket.recv(4096).decode().startswith(start):
+                    return True
+        except TimeoutError:
+            return False
+        finally:
+            self._socket.settimeout(15)
+        return False
 
     def __enter__(self) -> NotifySocket:
         return self

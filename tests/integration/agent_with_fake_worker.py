@@ -1,6 +1,6 @@
 """The real agent, but for two things: its worker is the fake one, and its bundles need no signature.
 
-With the setting ``real_ingest`` they do.
+With the setting ``real_ingest`` they do, and with ``real_worker`` it is the real one: only limits differ.
 """
 
 from __future__ import annotations
@@ -17,15 +17,19 @@ from agent import config_file, daemon, logs
 from agent.link.session import Timing
 from agent.redact import Redactor
 from agent.state_lock import StateLock
+from agent.trust.ingest import Stored
 from agent.trust.ingest import ingest as verify_and_store
 from agent.workers.pipeline import Limits
+from agent.workers.process import COMMAND
 from runtime.bundle.ingested import Ingested
 from runtime.errors import Code, EdgewardError
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 
 
-async def ingest(bundle: Path, keys: Sequence[Path], into: Path, **limits: object) -> Ingested:
+async def ingest(bundle: Path | Stored, keys: Sequence[Path], into: Path, **limits: object) -> Ingested:
+    if isinstance(bundle, Stored):
+        raise EdgewardError(Code.BUNDLE_MISSING, "nothing is kept here", where=str(bundle))
     behaviour = bundle.read_text() if bundle.is_file() else "missing"
     if "missing" in behaviour:
         raise EdgewardError(Code.BUNDLE_MISSING, "no such file", where=str(bundle), remedy="check the path")
@@ -57,16 +61,17 @@ def chosen(kind: type, settings: dict[str, float]) -> object:
 
 async def run(path: Path, settings: dict[str, float]) -> int:
     redactor = Redactor()
-    logs.set_up(redactor)
     config = config_file.load(path)
+    logs.set_up(redactor, config.log)
     limits = {"refused_retry": 5.0, "look_for_bundle": 0.05, "stop_grace": 1.0, **settings}
     timing = {"will_delay": 1, "first_retry": 0.1, "slowest_retry": 0.5, "slow_retry": 0.5, **settings}
     with StateLock(Path(config.device.state_dir)):
         agent = daemon.Daemon(
             config,
             redactor,
+            path=path,
             ingest=verify_and_store if settings.get("real_ingest") else ingest,
-            command=FAKE,
+            command=COMMAND if settings.get("real_worker") else FAKE,
             limits=chosen(Limits, limits),
             timing=chosen(Timing, timing),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
 import select
 import signal
@@ -76,7 +77,10 @@ class FakeWorker:
             if not data:
                 sys.exit(0)
             self.pending += self.frames.feed(data)
-        return ipc.decode_to_worker(self.pending.pop(0))
+        message = ipc.decode_to_worker(self.pending.pop(0))
+        if isinstance(message, ipc.SetRate):
+            os.write(1, f"fake worker: rate {message.factor}\n".encode())
+        return message
 
     def ready(self) -> None:
         self.send(
@@ -189,7 +193,7 @@ def main() -> int:
     start = worker.next_message(10)
     assert isinstance(start, ipc.Start)
     named = Path(start.bundle_dir) / "behaviour"
-    behaviour = named.read_text() if named.is_file() else start.bundle_dir
+    behaviour = named.read_text() if named.is_file() else start.bundle_dir + _described(start.bundle_dir)
     os.write(1, f"fake worker: {behaviour}\n".encode())
     for stage in start.stages:
         crops = (Path(stage.bundle_dir) / "behaviour").read_text()
@@ -197,6 +201,12 @@ def main() -> int:
     if start.engine.affinity:
         os.sched_setaffinity(0, start.engine.affinity)
     hang(worker, behaviour)
+    if "sources-ended" in behaviour:
+        worker.send(ipc.Stopped(reason="sources-ended"))
+        return 0
+    if "fatal-engine" in behaviour:
+        worker.send(ipc.Fatal(code="engine.unavailable", what="no such provider"))
+        return 6
     if "fatal" in behaviour:
         worker.send(ipc.Fatal(code="model.load", what="the model is broken", where="model.onnx"))
         return 6
@@ -204,6 +214,13 @@ def main() -> int:
         return int(number(behaviour, "exit"))
     if "flood" in behaviour:
         threading.Thread(target=flood, daemon=True).start()
+    if "stray" in behaviour:
+        stray = os.fork()
+        if stray == 0:
+            os.setsid()
+            time.sleep(60)
+            os._exit(0)
+        Path("stray").write_text(str(stray))
     if "child" in behaviour:
         child = os.fork()
         if child == 0:
@@ -211,6 +228,13 @@ def main() -> int:
             os._exit(0)
         os.write(1, f"child {child}\n".encode())
     return worker.run(start, behaviour)
+
+
+def _described(folder: str) -> str:
+    """What a signed bundle is told to do, by its description."""
+    manifest = Path(folder, "manifest.json")
+    text = json.loads(manifest.read_text()).get("description", "") if manifest.is_file() else ""
+    return f" {text}" if text.startswith("behaviour: ") else ""
 
 
 def hang(worker: FakeWorker, behaviour: str) -> None:

@@ -71,6 +71,12 @@ class Binding:
     def run(self):
         self._runs += 1
         self.outputs[0][...] = (0.125, 0.875)
+        if self._deed.startswith("after="):
+            runs, _, deed = self._deed.removeprefix("after=").partition(" ")
+            if self._runs == int(runs):
+                sys.stderr.write("mischief begins\\n")
+                do(deed)
+            return
         if self._deed == f"lie in batches of {self._batch}":
             self.outputs[0][...] = (0.75, 0.25)
         do("slow" if "in batches" in self._deed else self._deed, self._runs)
@@ -95,6 +101,52 @@ def forge():
                      golden=None, latency=latency, peak_mb=1, pss_mb=1)
     for number in sockets():
         os.write(number, ipc.encode(found))
+
+
+def flood(count):
+    """So many bytes on standard error, as fast as they are taken."""
+    line = b"x" * 199 + b"\\n"
+    for _ in range(count // (500 * len(line)) + 1):
+        os.write(2, line * 500)
+    open("the-flood-is-over", "w").close()  # in the scratch folder: a line of it would be left out too
+
+
+def attempt(paths):
+    """Say what this process can do: read and list the first path, write below each of the rest; connect."""
+    import socket, subprocess
+    deeds = {"read": lambda: open(paths[0]).read(), "list": lambda: os.listdir(os.path.dirname(paths[0]))}
+    for number, path in enumerate(paths[1:]):
+        deeds[f"write {number}"] = lambda path=path: open(os.path.join(path, "planted"), "w").close()
+    cat = {"args": ["/bin/cat", paths[0]], "check": True, "capture_output": True}
+    deeds["run"] = lambda: subprocess.run(**cat)
+    deeds["connect"] = lambda: socket.create_connection(("127.0.0.1", 9), 1)
+    deeds["listen"] = lambda: socket.create_server(("127.0.0.1", 0)).close()
+    deeds["kill"] = lambda: os.kill(os.getppid(), 0)
+    deeds["control"] = lambda: ask(os.environ["TMPDIR"] + "/../../../control.sock")
+    for name, deed in deeds.items():
+        try:
+            deed()
+            found = "done"
+        except Exception as error:
+            found = type(error).__name__
+        sys.stderr.write(f"attempt: {name}: {found}\\n")
+
+
+def ask(path):
+    """Hold a connection to the agent's control socket for a moment, if it lets us."""
+    import socket
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(1)
+        link.connect(path)
+        try:
+            link.sendall(b"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))
+            while link.recv(4096):
+                pass
+        except TimeoutError:
+            return
+        except OSError:
+            pass
+        raise ConnectionResetError  # however it was ended
 
 
 first = False
@@ -146,6 +198,16 @@ def do(deed, runs=0):
         for number in sockets():
             os.close(number)
         time.sleep(3600)
+    elif deed == "flood socket":
+        from runtime import ipc
+        message = ipc.encode(ipc.StreamChanged(stream="cam", state="running", mono_ns=0))
+        for number in sockets():
+            while True:
+                os.write(number, message * 100)
+    elif deed.startswith("flood "):
+        threading.Thread(target=flood, args=(int(deed.split()[1]),), daemon=True).start()
+    elif deed.startswith("try "):
+        attempt(deed.split()[1:])
     elif deed == "child":
         if os.fork() == 0:
             time.sleep(3600)
@@ -185,11 +247,14 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{before}" if before else str(folder))
 
 
-def bundle(folder: Path, deeds: Mapping[str, str], extra: str = "", name: str = "mischief") -> Signed:
+def bundle(
+    folder: Path, deeds: Mapping[str, str], extra: str = "", name: str = "mischief", *, release: int = 1
+) -> Signed:
     """A bundle with a variant for each deed, by id; ``extra`` goes to the end of ``bundle.toml``."""
     author = folder / "author"
     author.mkdir(parents=True)
-    text = f'[bundle]\nname = "{name}"\nversion = "1.0.0"\nrelease_counter = 1\nlabels_file = "labels.txt"\n'
+    text = f'[bundle]\nname = "{name}"\nversion = "{release}.0.0"\nrelease_counter = {release}\n'
+    text += 'labels_file = "labels.txt"\n'
     for one, deed in deeds.items():
         (author / f"{one}.model").write_text(deed)
         text += _VARIANT.format(id=one)

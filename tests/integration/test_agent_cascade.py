@@ -33,7 +33,8 @@ def test_faces_are_found_in_people_and_told_over_mqtt(
 ) -> None:
     config = tmp_path / "edgeward.toml"
     config.write_text(
-        f'[device]\nid = "dev"\nstate_dir = "state"\n[mqtt]\nurl = "{broker.url}"\n'
+        '[device]\nid = "dev"\nstate_dir = "state"\n[control]\nsocket = "control.sock"\n'
+        f'[mqtt]\nurl = "{broker.url}"\n'
         f'[trust]\nrelease_keys = ["{yolox.key}", "{faces.key}"]\n[health]\nmetrics_interval_s = 1\n'
         f'[engine]\naffinity = [{min(os.sched_getaffinity(0))}]\nproviders = ["cpu"]\n'
         f'[[pipeline]]\nname = "p"\nbundle = "{yolox.bundle}"\nvariant = "onnx-float32"\nweight = 50\n'

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from agent.link import messages
-from tests.integration.agent_peers import AgentProcess, NotifySocket, wait_gone
+from tests.integration.agent_peers import AgentProcess, wait_gone
 
 pytestmark = pytest.mark.integration
 
@@ -70,6 +71,27 @@ def test_a_hung_worker_is_killed_and_replaced(
     agent.wait_line("line/cam runs: first result after", after=len(agent.lines) - 1)
     listener.wait(messages.Metrics, restarted_once, after=mark)
     assert not psutil.pid_exists(before.pipelines["line"].pid)
+    assert agent.end() == 0
+
+
+def test_an_agent_that_was_held_up_blames_no_worker(
+    broker: Any, agents: Any, subscribe: Callable[..., Any]
+) -> None:
+    listener = subscribe(broker.port)
+    agent = agents.start(agents.write(broker.url, {"line": "ok"}))
+    before = listener.wait(messages.Metrics, running)
+    # Longer than the worker may be silent, and its stream without results.
+    agent.process.send_signal(signal.SIGSTOP)
+    threading.Event().wait(4)
+    mark, lines = listener.mark(), len(agent.lines)
+    agent.process.send_signal(signal.SIGCONT)
+    after = listener.wait(
+        messages.Metrics, lambda body: body.pipelines["line"].streams["cam"].fps > 5, after=mark
+    )
+    listener.wait(messages.Metrics, running, after=listener.mark())
+    assert after.pipelines["line"].pid == before.pipelines["line"].pid
+    assert after.pipelines["line"].restarts == 0
+    assert not any("stalled" in line or "worker.hung" in line for line in agent.lines[lines:])
     assert agent.end() == 0
 
 
@@ -179,18 +201,6 @@ def test_a_second_agent_on_the_same_state_folder_is_told_who_runs(broker: Any, a
     third = agents.start(config)
     third.wait_line("dev runs with 0 pipelines")
     assert third.end() == 0
-
-
-def test_systemd_hears_ready_watchdog_status_and_stopping(broker: Any, agents: Any, tmp_path: Path) -> None:
-    with NotifySocket(tmp_path / "notify") as notify:
-        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
-        agent = agents.start(agents.write(broker.url, {"line": "ok"}), env=environment)
-        assert notify.wait("READY=1")
-        assert notify.wait("WATCHDOG=1")
-        assert notify.wait("STATUS=health")
-        assert notify.wait("WATCHDOG=1")
-        assert agent.end() == 0
-        assert notify.wait("STOPPING=1")
 
 
 def test_the_real_command_names_an_unknown_key(tmp_path: Path) -> None:

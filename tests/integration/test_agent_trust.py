@@ -53,7 +53,8 @@ class Site:
             assert main(["keys", "generate", "--out", str(folder / name), "--json"]) == 0
 
     def write_config(self, *pipelines: str) -> None:
-        text = '[device]\nid = "dev"\nstate_dir = "state"\n[mqtt]\nurl = "mqtt://127.0.0.1:9"\n'
+        text = '[device]\nid = "dev"\nstate_dir = "state"\n[control]\nsocket = "control.sock"\n'
+        text += '[mqtt]\nurl = "mqtt://127.0.0.1:9"\n'
         text += '[trust]\nfolder = "trust.d"\n[preflight]\nenabled = false\n'
         for name in pipelines:
             text += f'[[pipeline]]\nname = "{name}"\nbundle = "{name}.ewb"\n'

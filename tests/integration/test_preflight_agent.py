@@ -38,7 +38,8 @@ class Site:
     def write(self, bundles: dict[str, Signed], preflight: str = "", pipeline: str = "") -> None:
         keys = ", ".join(f'"{signed.key}"' for signed in bundles.values())
         text = (
-            f'[device]\nid = "dev"\nstate_dir = "state"\n[mqtt]\nurl = "{self._broker.url}"\n'
+            '[device]\nid = "dev"\nstate_dir = "state"\n[control]\nsocket = "control.sock"\n'
+            f'[mqtt]\nurl = "{self._broker.url}"\n'
             f"[trust]\nrelease_keys = [{keys}]\n[health]\nmetrics_interval_s = 1\n[preflight]\n{preflight}\n"
         )
         for name, signed in bundles.items():

@@ -88,7 +88,8 @@ def rig(
     with Cameras({"cam": recording}) as cameras:
         config = tmp_path / "edgeward.toml"
         config.write_text(
-            f'[device]\nid = "dev"\nstate_dir = "state"\n[mqtt]\nurl = "{broker.url}"\n'
+            '[device]\nid = "dev"\nstate_dir = "state"\n[control]\nsocket = "control.sock"\n'
+            f'[mqtt]\nurl = "{broker.url}"\n'
             f'[trust]\nrelease_keys = ["{yolox.key}"]\n[health]\nmetrics_interval_s = 1\n'
             f'[[pipeline]]\nname = "p"\nbundle = "{yolox.bundle}"\n'
             f'[[pipeline.stream]]\nname = "cam"\nurl = "{cameras.url("cam")}"\n'

@@ -34,7 +34,7 @@ def test_an_agent_that_does_not_read_for_a_while_gets_every_result_afterwards(
     command = [
         sys.executable,
         "-m",
-        "runtime.worker",
+        "runtime.worker_process",
         "--fd",
         str(theirs.fileno()),
         "--parent",

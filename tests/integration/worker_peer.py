@@ -37,7 +37,15 @@ class Worker:
         with theirs:
             number = theirs.fileno()
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "runtime.worker", "--fd", str(number), "--parent", str(os.getpid())],
+                [
+                    sys.executable,
+                    "-m",
+                    "runtime.worker_process",
+                    "--fd",
+                    str(number),
+                    "--parent",
+                    str(os.getpid()),
+                ],
                 cwd=ROOT,
                 pass_fds=(number,),
                 env={**os.environ, **(environment or {})},
@@ -53,6 +61,10 @@ class Worker:
         self._ours.close()
         self.process.kill()
         self.process.wait()
+
+    def say(self, message: ipc.ToWorker) -> None:
+        """Tell it something."""
+        self._ours.sendall(ipc.encode(message))
 
     def messages(self, within_s: float = 60.0) -> Iterator[ipc.FromWorker]:
         """What it says, until it has ended; ``TimeoutError`` when it is silent for too long."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from agent.health.view import Finding, PipelineFacts, View
 
 MEANING = "the bundle of a pipeline is verified and its worker process runs"
+TOLD_ELSEWHERE = True
 RECENT_S = 60.0
 # To verify a bundle, to try it or to load a model takes seconds; longer than this is worth a look.
 SLOW_S = 30.0
@@ -19,19 +20,21 @@ def check(view: View) -> Iterable[Finding]:
 
 
 def _judge(name: str, pipeline: PipelineFacts) -> Finding:
-    if pipeline.state == "failed":
+    if pipeline.state in {"failed", "quarantined"}:
         return Finding(
             subject=name,
             severity="critical",
             text=pipeline.reason,
             code=pipeline.code,
-            remedy=pipeline.remedy or "see the log of the agent",
+            remedy=pipeline.remedy or f"see 'edgeward logs --pipeline {name}'",
         )
     if pipeline.state == "backoff":
         text = f"restarting: {pipeline.reason}"
         return Finding(
             subject=name, severity="critical", text=text, code=pipeline.code, remedy=pipeline.remedy
         )
+    if pipeline.state == "stopped" and pipeline.remedy:  # on request: the device does less than it could
+        return Finding(subject=name, severity="warning", text=pipeline.reason, remedy=pipeline.remedy)
     on_its_way = pipeline.state in {"verifying", "preflight", "starting"}
     if pipeline.last_end_age_s is not None and (on_its_way or pipeline.last_end_age_s < RECENT_S):
         return Finding(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from agent.health.view import Finding, StreamFacts, View
 
 MEANING = "results come out of a stream"
+TOLD_ELSEWHERE = True
 
 
 def check(view: View) -> Iterable[Finding]:

@@ -17,6 +17,7 @@ from runtime.bundle.keys import public_pem
 from runtime.bundle.pack import pack
 from runtime.bundle.sign import sign_bundle
 from runtime.errors import EdgewardError
+from tests.fuzz import inference
 from tests.fuzz.corpus import FOLDER
 from tests.integration import real_models
 from tests.integration.real_models import RealModel
@@ -70,6 +71,9 @@ def main() -> int:
         pack(author, Path(work) / "gate.ewb")
         for curve, key in keys.items():
             sign_bundle(Path(work) / "gate.ewb", key, out=FOLDER / "container" / f"gate-{curve}.ewb")
+    for name in ("raw", "typed", "many"):
+        data = getattr(inference, name)().SerializeToString()
+        (FOLDER / "inference" / f"{name}.bin").write_bytes(data)
     return 0
 
 

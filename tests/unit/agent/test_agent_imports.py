@@ -16,10 +16,14 @@ FORBIDDEN = {
     "onnxruntime",
     "cryptography",
     "pkcs11",
+    # Only where somebody asks for OpenMetrics text.
+    "prometheus_client",
     "native",
     "runtime.authoring",
     "runtime.pipeline",
+    "runtime.confinement",
     "runtime.worker",
+    "runtime.worker_process",
 }
 
 

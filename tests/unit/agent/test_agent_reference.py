@@ -12,8 +12,12 @@ import msgspec
 import pytest
 
 from agent import config, config_file
+from agent.device.settings import Governor
 from agent.health.checks import find_checks
+from agent.health.settings import Metrics as MetricsSettings
 from agent.link import faults, messages, topics
+from agent.log_settings import Log
+from agent.workers.settings import Supervision
 
 pytestmark = pytest.mark.unit
 
@@ -47,7 +51,11 @@ def struct_of(hint: Any) -> dict[str, msgspec.structs.FieldInfo]:
         ("[health]", config.Health),
         ("[engine]", config.Engine),
         ("[[engine.delegate]]", config.Delegate),
+        ("[metrics]", MetricsSettings),
+        ("[log]", Log),
         ("[preflight]", config.Preflight),
+        ("[supervision]", Supervision),
+        ("[governor]", Governor),
         ("[[pipeline]]", config.Pipeline),
         ("[pipeline.tiling]", config.Tiling),
         ("[[pipeline.stage]]", config.Stage),
@@ -137,6 +145,10 @@ def test_every_check_and_link_code_is_on_the_page() -> None:
     for check in checks:
         assert rows[check.id][2] == check.meaning
         assert rows[check.id][3]
+        page, _, anchor = check.docs.partition("#")
+        text = (REF.parents[1] / page).read_text("utf-8")
+        section = text.partition(f"\n### `{anchor}`\n")[2].partition("\n#")[0]
+        assert len(section) > 60, f"{page} has no section {anchor}"
     listed = {row[0].strip("`") for row in found["Codes of the link"]}
     source = Path(faults.__file__).read_text("utf-8")
     used = set(re.findall(r'"(link\.[a-z-]+)"', source)) | {"link.refused-topic"}

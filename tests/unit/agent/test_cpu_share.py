@@ -63,11 +63,34 @@ def test_a_delegated_cgroup_is_divided_and_each_worker_gets_its_weight(
     assert shares.way == "cgroup"
     assert "share the processors by the weights of their cgroups" in caplog.text
     assert (tree.service / "agent" / "cgroup.procs").read_text() == str(os.getpid())
-    assert (tree.service / "cgroup.subtree_control").read_text() == "+cpu"
+    assert (tree.service / "cgroup.subtree_control").read_text() == "+cpu +memory"
     shares.give("line", 12345, 25)
     worker = tree.service / "worker-line"
     assert (worker / "cpu.weight").read_text() == "25"
     assert (worker / "cgroup.procs").read_text() == "12345"
+
+
+def test_the_kernel_bounds_memory_a_little_above_the_limit_where_it_has_the_controller(tree: Tree) -> None:
+    tree.mark()
+    shares = tree.shares()
+    shares.give("line", 12345, 100)
+    worker = tree.service / "worker-line"
+    shares.limit_memory("line", 100)  # a group without the controller has no such files
+    assert sorted(path.name for path in worker.iterdir()) == ["cgroup.procs", "cpu.weight"]
+    for name in ("memory.high", "memory.max"):
+        (worker / name).write_text("max")
+    shares.limit_memory("line", 0)
+    assert (worker / "memory.max").read_text() == "max"
+    shares.limit_memory("line", 100)
+    assert (worker / "memory.high").read_text() == "105000000"
+    assert (worker / "memory.max").read_text() == "110000000"
+
+
+def test_without_the_memory_controller_the_processors_are_shared_all_the_same(tree: Tree) -> None:
+    tree.mark()
+    tree.fill("cpu", str(os.getpid()))
+    assert tree.shares().way == "cgroup"
+    assert (tree.service / "cgroup.subtree_control").read_text() == "+cpu"
 
 
 def test_an_agent_that_was_put_into_its_sub_group_divides_the_one_above(tree: Tree) -> None:

@@ -11,12 +11,16 @@ import pytest
 
 pytestmark = pytest.mark.unit
 ROOT = Path(__file__).parents[3]
-PROTOS = ["agent/control/control.proto"]
+MESSAGES = ("python", "pyi")
+PROTOS = {
+    "agent/control/control.proto": (*MESSAGES, "grpclib_python"),
+    "runtime/serve/open_inference.proto": MESSAGES,
+}
 
 
 @pytest.mark.parametrize("proto", PROTOS)
 def test_generated_code_is_of_the_proto_beside_it(proto: str, tmp_path: Path) -> None:
-    kinds = ("python", "pyi", "grpclib_python")
+    kinds = PROTOS[proto]
     subprocess.run(
         [
             sys.executable,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from agent.health import checks
 from agent.health.checks import Check, find_checks
 from agent.health.monitor import HealthMonitor
 from agent.health.view import Finding, LinkFacts, PipelineFacts, StreamFacts, View
@@ -31,7 +33,13 @@ def with_stream(**facts: str) -> View:
     ("view", "identity", "severity", "state"),
     [
         (GOOD, "broker_link", "ok", "ok"),
-        (replace(GOOD, link=LinkFacts(connected=False, address="b")), "broker_link", "warning", "degraded"),
+        (replace(GOOD, link=LinkFacts(connected=False, address="b")), "broker_link", "ok", "ok"),
+        (
+            replace(GOOD, link=LinkFacts(connected=False, address="b", reason="refused")),
+            "broker_link",
+            "warning",
+            "degraded",
+        ),
         (
             replace(GOOD, link=LinkFacts(connected=True, address="b", refused_topic="t")),
             "broker_link",
@@ -75,6 +83,12 @@ def with_stream(**facts: str) -> View:
                 (PipelineFacts(state="starting", last_end="x", last_end_age_s=99), "warning", "degraded"),
                 (PipelineFacts(state="verifying", last_end="x", last_end_age_s=99), "warning", "degraded"),
                 (PipelineFacts(state="stopped", last_end="x", last_end_age_s=99), "ok", "ok"),
+                (PipelineFacts(state="stopped", reason="all sources have ended"), "ok", "ok"),
+                (
+                    PipelineFacts(state="stopped", reason="on request", remedy="start it"),
+                    "warning",
+                    "degraded",
+                ),
             ]
         ),
         (with_stream(state="stalled"), "stream_progress", "critical", "failed"),
@@ -120,10 +134,7 @@ def test_a_check_that_breaks_is_itself_a_finding() -> None:
 
 
 def test_the_scan_finds_every_file() -> None:
-    assert [check.id for check in find_checks()] == [
-        "broker_link",
-        "disk_space",
-        "memory_pressure",
-        "pipeline_state",
-        "stream_progress",
-    ]
+    folder = Path(checks.__file__).parent
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert {check.id for check in find_checks()} == files
+    assert len(files) >= 24

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from urllib.parse import quote
 
 import pytest
@@ -56,3 +57,11 @@ def test_known_forms(text: str, clean: str) -> None:
 @given(st.text())
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
     assert redact(redact(text)) == redact(text)
+
+
+@pytest.mark.parametrize("text", ["a" * 100_000 + " ://x", "x://" + "key=" * 9999, "x://k=" + "_a" * 50_000])
+def test_a_long_line_of_a_stranger_takes_no_longer_than_its_length(text: str) -> None:
+    """Workers print what cameras said, and the agent's event loop redacts it."""
+    began = time.process_time()
+    Redactor()(text)
+    assert time.process_time() - began < 1.0  # milliseconds; it was a quarter of a minute

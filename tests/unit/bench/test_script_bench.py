@@ -154,3 +154,23 @@ def test_every_peer_says_why_it_cannot_run_where_it_cannot(peer: str) -> None:
         env={**os.environ, "PATH": "/nowhere"},
     )  # fmt: skip
     assert done.returncode == 0 or done.stderr.strip()
+
+
+def test_the_page_tells_the_footprint_beside_its_aims() -> None:
+    figures = {
+        f"{who}_{key}": value
+        for who in ("agent", "floor")
+        for key, value in (
+            ("pss_mb", 31.5),
+            ("own_mb", 30.1),
+            ("cpu_pct", 0.21),
+            ("ready_s", 0.43),
+            ("threads", 8),
+        )
+    }
+    machine = {"cpu": "any", "arch": "any", "python": "3.11"}
+    document = {"date": "2026-01-01", "machine": machine, "ratios": {}, "cpu_ms": {}}
+    text = page.render(document | {"footprint": {"seconds": 300, **figures}})
+    assert "Over 300 s." in text
+    assert "| memory, proportional, MB | 31.5 | 31.5 | 40 |" in text
+    assert "The agent itself" not in page.render(document)

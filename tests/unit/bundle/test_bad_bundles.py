@@ -24,6 +24,7 @@ FLOORS = {"gate": Floor(counter=7, digest="1" * 64)}
 # Of no single file's bytes: paths, read errors, changes and full disks have tests of their own, and so have
 # what the manifest's other checks say and files that do not fit a folder.
 ELSEWHERE = {
+    Code.BUNDLE_QUARANTINED,
     Code.BUNDLE_MISSING,
     Code.BUNDLE_UNREADABLE,
     Code.BUNDLE_NOT_A_FILE,

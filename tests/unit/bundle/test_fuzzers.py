@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from runtime.bundle import archive, check, container, signature
 from runtime.bundle.manifest import FileEntry
 from runtime.bundle.ustar import Member, decode_header
+from runtime.serve import request
+from runtime.serve.interface import Interface
 from tests.fuzz import container as containers
+from tests.fuzz import inference as requests
 from tests.fuzz import manifest as manifests
 from tests.fuzz import signature as signatures
 from tests.fuzz.__main__ import changed
@@ -19,7 +22,12 @@ from tests.fuzz.mutation import with_sum
 
 pytestmark = pytest.mark.unit
 
-TARGETS = {"container": containers, "signature": signatures, "manifest": manifests}
+TARGETS = {
+    "container": containers,
+    "signature": signatures,
+    "manifest": manifests,
+    "inference": requests,
+}
 EXECUTIONS = 4000
 
 
@@ -51,11 +59,17 @@ def believing(key: ec.EllipticCurvePublicKey, raw: bytes, payload: bytes) -> boo
     return True
 
 
+def first_output(interface: Interface, outputs: Sequence[object]) -> tuple[int, ...]:
+    """Whatever is asked for, it is the first."""
+    return (0,) * max(1, len(outputs))
+
+
 DEFECTS: dict[str, tuple[str, object, str, Callable[..., Any]]] = {
     "no digests": ("container", archive, "checked", unchecked),
     "owner and time that nobody looks at": ("container", container, "decode_header", lenient_header),
     "a signature that is not verified": ("signature", signature, "_verifies", believing),
     "a manifest that is not checked": ("manifest", check, "problems", lambda manifest: iter(())),
+    "outputs that are not looked up": ("inference", request, "_wanted", first_output),
 }
 
 

@@ -1,0 +1,1 @@
+"""Does this device decode video, reach a source, and run the native core: one question a child process."""

@@ -1,0 +1,44 @@
+"""Memory that was freed between things that live on goes back to the kernel."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+# 60 MB in pieces of 4 KB, of which every hundredth lives on: the heap has no end that could be returned.
+SCRIPT = """
+import asyncio, ctypes, pathlib
+
+def anonymous_mb():
+    lines = pathlib.Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) / 1024
+
+async def main():
+    from agent import heap
+    pieces = [bytes(4000) for _ in range(15_000)]
+    kept = pieces[::100]
+    del pieces
+    before = anonymous_mb()
+    task = asyncio.create_task(heap.keep_trimmed(0.01))
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if anonymous_mb() < before - 30:
+            break
+    task.cancel()
+    print(before, anonymous_mb(), len(kept))
+
+asyncio.run(main())
+"""
+
+
+def test_freed_memory_between_what_lives_on_is_returned() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=60
+    )
+    before, after, _ = map(float, done.stdout.split())
+    assert before > 50
+    assert after < before - 30
