@@ -4,20 +4,32 @@ A message is some hundred bytes to some kilobytes that live for milliseconds, or
 is away. What lives longer lands between them, so the C library finds no end of its heap that it could return:
 the soak saw half a megabyte go with each outage, of which Python held nothing. ``malloc_trim(3)`` returns
 whole pages from the middle too; that takes a few milliseconds at most, once a minute.
+
+Before that, what only refers to itself (a task and its exception) is collected. Python does so by itself only
+when such objects are a quarter of all that live, which here are the many of the modules: that takes an hour
+and megabytes. So those are set apart, and a collection looks at the few that came after the start: it takes
+microseconds, where one of all objects took 28 ms.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 
 INTERVAL_S = 60.0
 
 
 async def keep_trimmed(interval_s: float = INTERVAL_S) -> None:
-    """Return freed pages each ``interval_s`` seconds until cancelled; does nothing where libc cannot."""
+    """Collect garbage and return freed pages, where libc can, each ``interval_s`` seconds until cancelled.
+
+    Call it once the agent is set up: what is there then is taken to stay.
+    """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
+    gc.collect()
+    gc.freeze()
     while True:
         await asyncio.sleep(interval_s)
+        gc.collect()
         if trim is not None:
             trim(0)

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import Signed, make_signed
 
 ENGINE = '''
-import ctypes, os, signal, sys, threading, time
+import ctypes, os, shlex, signal, sys, threading, time
 
 from runtime.engine import Capabilities, TensorInfo, allocate
 
@@ -207,7 +207,7 @@ def do(deed, runs=0):
     elif deed.startswith("flood "):
         threading.Thread(target=flood, args=(int(deed.split()[1]),), daemon=True).start()
     elif deed.startswith("try "):
-        attempt(deed.split()[1:])
+        attempt(shlex.split(deed)[1:])
     elif deed == "child":
         if os.fork() == 0:
             time.sleep(3600)

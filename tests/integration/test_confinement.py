@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -74,7 +75,8 @@ def test_a_plug_in_reaches_no_file_no_program_and_no_host_that_it_does_not_need(
     (secrets / "camera.password").write_text("a secret")
     state = tmp_path / "state"
     scratch = state / "scratch" / "victim"
-    found = attempts(device, f"{secrets / 'camera.password'} {secrets} {state} {ROOT / 'runtime'} {scratch}")
+    paths = [secrets / "camera.password", secrets, state, ROOT / "runtime", scratch]
+    found = attempts(device, shlex.join(map(str, paths)))
     assert found == {
         "read": "PermissionError",
         "list": "PermissionError",

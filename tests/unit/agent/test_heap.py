@@ -1,4 +1,4 @@
-"""Memory that was freed between things that live on goes back to the kernel."""
+"""Memory that nobody uses goes back to the kernel, soon and all of it."""
 
 from __future__ import annotations
 
@@ -42,3 +42,36 @@ def test_freed_memory_between_what_lives_on_is_returned() -> None:
     before, after, _ = map(float, done.stdout.split())
     assert before > 50
     assert after < before - 30
+
+
+GARBAGE = """
+import asyncio, gc, weakref
+
+class Node:
+    pass
+
+async def main():
+    from agent import heap
+    lasting = [[] for _ in range(100_000)]
+    gc.collect()
+    task = asyncio.create_task(heap.keep_trimmed(0.01))
+    await asyncio.sleep(0)
+    node = Node()
+    node.itself, ended = node, weakref.ref(node)
+    del node
+    for _ in range(500):
+        if ended() is None:
+            break
+        await asyncio.sleep(0.01)
+    task.cancel()
+    print(ended() is None, gc.get_freeze_count() > len(lasting))
+
+asyncio.run(main())
+"""
+
+
+def test_what_only_refers_to_itself_is_collected_without_a_look_at_all_that_lasts() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GARBAGE], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["True", "True"]
