@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from grpclib.client import Channel, UnaryStreamMethod, UnaryUnaryMethod
 from grpclib.config import Configuration
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
+from grpclib.protocol import Connection
 
 from agent.control import control_pb2 as pb
 from agent.control.control_grpc import ControlStub
@@ -199,6 +200,11 @@ class Client:
                 remedy="look at its log: journalctl -u edgeward",
             ) from error
         except (StreamTerminatedError, ProtocolError) as error:
+            raise _gone(self._path) from error
+        except AttributeError as error:
+            # A connection of grpclib's that was closed before the request began has no transport any more.
+            if not isinstance(error.obj, Connection):
+                raise
             raise _gone(self._path) from error
         except OSError as error:
             raise _not_connected(error, self._path) from error
