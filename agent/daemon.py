@@ -280,6 +280,7 @@ def run(config: Config, redactor: Redactor, *, path: Path) -> int:
     # When the watchdog or a fault ends it, the journal says where each thread was.
     with contextlib.suppress(RuntimeError, ValueError, OSError):  # there is no stderr to say it on
         faulthandler.enable()
+    heap.keep_together()
     with StateLock(Path(config.device.state_dir)):
         return asyncio.run(_run(config, redactor, path))
 

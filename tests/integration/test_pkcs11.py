@@ -257,7 +257,10 @@ def test_a_wrong_pin_is_told_from_a_missing_and_an_open_one(desk: Desk) -> None:
     assert (error["code"], "nobody is here to ask" in error["what"]) == (Code.TOKEN_PIN.text, True)
     desk.pin.chmod(0o644)
     error = refusal(desk.sign(uri, *module, "--pin-file", desk.pin))
-    assert (error["code"], "everybody on this machine can read" in error["what"]) == (Code.TOKEN_PIN.text, True)
+    assert (error["code"], "everybody on this machine can read" in error["what"]) == (
+        Code.TOKEN_PIN.text,
+        True,
+    )
     assert (
         desk.sign(uri, *module, "--pin-file", desk.folder / "none").returncode == Code.TOKEN_PIN.exit_status
     )

@@ -44,6 +44,32 @@ def test_freed_memory_between_what_lives_on_is_returned() -> None:
     assert after < before - 30
 
 
+LARGE = """
+import pathlib
+from agent import heap
+
+def mapped_mb():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * 4 / 1024
+
+heap.keep_together()
+bytes(20 << 20)  # by default glibc would take blocks of up to this size from its heap from now on
+before = mapped_mb()
+large, small = bytes(10 << 20), [bytes(600) for _ in range(1000)]
+held = mapped_mb()
+del large
+print(held - before, mapped_mb() - before)
+"""
+
+
+def test_a_large_block_goes_back_when_it_is_freed_whatever_came_after_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE], capture_output=True, text=True, check=True, timeout=60
+    )
+    held, left = map(float, done.stdout.split())
+    assert held > 10
+    assert left < 2
+
+
 GARBAGE = """
 import asyncio, gc, weakref
 
