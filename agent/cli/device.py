@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from agent.cli import output
 from runtime.errors import Code, EdgewardError
@@ -15,12 +15,14 @@ from runtime.errors import Code, EdgewardError
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from agent.cli.paint import Paint
     from agent.control import control_pb2 as pb
-    from agent.control.client import Blocking
+    from agent.control.client import Blocking, Client
 
 DEFAULT_CONFIG = Path("/etc/edgeward/edgeward.toml")
 USUAL_SOCKET = "/run/edgeward/control.sock"
 
+_Answer = TypeVar("_Answer")
 Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no other name
 
 
@@ -75,6 +77,27 @@ def print_line(document: Mapping[str, Any]) -> None:
     """A JSON document in one line, at once: for what goes on."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def print_each(
+    options: argparse.Namespace,
+    ask: Callable[[Client], AsyncIterator[_Answer]],
+    *,
+    as_document: Callable[[_Answer], dict[str, Any]],
+    line: Callable[[_Answer, Paint], str],
+) -> None:
+    """The answers of a request that has many, as they come: a text each, with ``--json`` a document."""
+    from agent.cli.paint import paint_for  # noqa: PLC0415
+
+    paint = paint_for(sys.stdout)
+    with connect(options) as agent:
+        for message in agent.each(ask):
+            if options.json:
+                print_line(as_document(message))
+            else:
+                sys.stdout.write(line(message, paint))
+                if options.follow:
+                    sys.stdout.flush()
 
 
 def print_pipeline(pipeline: pb.Pipeline, *, as_json: bool) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from agent.cli import device, number, output
-from agent.cli.paint import TONES, Paint, moment, paint_for
+from agent.cli.paint import TONES, Paint, moment
 
 if TYPE_CHECKING:
     from agent.control import control_pb2 as pb
@@ -51,22 +50,17 @@ def add(subparsers: device.Actions) -> None:
 
 def handle(options: argparse.Namespace) -> int:
     """A line each."""
-    paint = paint_for(sys.stdout)
-    with device.connect(options) as agent:
-        for event in agent.each(
-            lambda client: client.get_events(
-                recent=options.recent,
-                follow=options.follow,
-                detections=options.detections,
-                pipeline=options.pipeline,
-            )
-        ):
-            if options.json:
-                device.print_line(as_document(event))
-            else:
-                sys.stdout.write(line(event, paint))
-                if options.follow:
-                    sys.stdout.flush()
+    device.print_each(
+        options,
+        lambda client: client.get_events(
+            recent=options.recent,
+            follow=options.follow,
+            detections=options.detections,
+            pipeline=options.pipeline,
+        ),
+        as_document=as_document,
+        line=line,
+    )
     return 0
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from agent.cli import device, number, output
-from agent.cli.paint import Paint, Tone, moment, paint_for
+from agent.cli.paint import Paint, Tone, moment
 
 if TYPE_CHECKING:
     from agent.control import control_pb2 as pb
@@ -51,22 +50,17 @@ def add(subparsers: device.Actions) -> None:
 
 def handle(options: argparse.Namespace) -> int:
     """A line each."""
-    paint = paint_for(sys.stdout)
-    with device.connect(options) as agent:
-        for entry in agent.each(
-            lambda client: client.get_logs(
-                recent=options.recent,
-                follow=options.follow,
-                pipeline=options.pipeline,
-                level=options.level,
-            )
-        ):
-            if options.json:
-                device.print_line(device.document(entry))
-            else:
-                sys.stdout.write(line(entry, paint))
-                if options.follow:
-                    sys.stdout.flush()
+    device.print_each(
+        options,
+        lambda client: client.get_logs(
+            recent=options.recent,
+            follow=options.follow,
+            pipeline=options.pipeline,
+            level=options.level,
+        ),
+        as_document=device.document,
+        line=line,
+    )
     return 0
 
 
