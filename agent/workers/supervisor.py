@@ -80,7 +80,7 @@ class Supervisor:
     Attributes:
         pipelines: by name, in the order of the configuration; always the same dict.
         draining: all were stopped by ``drain``, and none was started since.
-        last_pass_ns: when all had their look, monotonic; ``rounds`` is the same in seconds.
+        rounds: when the last full round began, monotonic seconds.
     """
 
     def __init__(
@@ -107,16 +107,11 @@ class Supervisor:
         self._shared = self._share(config)
         self.pipelines = {item.name: Pipeline(item, self._shared) for item in config.pipeline}
         self.draining = False
-        self.last_pass_ns = time.monotonic_ns()
+        self.rounds = time.monotonic()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._secrets: dict[str, object] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._changing = asyncio.Lock()
-
-    @property
-    def rounds(self) -> float:
-        """When the last full round was over, monotonic seconds."""
-        return self.last_pass_ns / 1e9
 
     def start(self) -> None:
         """Start every pipeline in the order of the configuration, and the loops that watch them."""
@@ -332,7 +327,7 @@ class Supervisor:
                     if needs_names(pipeline.config):
                         pipeline.give_up(_NEW_NAMES)
             # The watchdog of systemd is fed from this: only a whole pass counts as progress.
-            self.last_pass_ns = now
+            self.rounds = now / 1e9
             await asyncio.sleep(PASS_S)
 
     def _look_at(self, name: str, tick: Callable[[int], None], now_ns: int) -> None:
