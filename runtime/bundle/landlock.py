@@ -82,16 +82,11 @@ def restrict(
     attributes = struct.pack("=QQQ", handled, network, scopes)
     rules = _checked(_CREATE_RULESET, attributes, ctypes.c_size_t(size), ctypes.c_uint32(0))
     try:
-        for path in read:
-            # What is not there, or may not be read as it is, needs no rule.
-            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                _allow(rules, path, of_read)
-        for path in write:
-            with suppress(*((FileNotFoundError, PermissionError) if devices else ())):
-                _allow(rules, path, of_write)
-        for path in sockets:
-            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                _allow(rules, path, _MAKE_SOCK)
+        # What is not there, or may not be read as it is, needs no rule.
+        unless = (FileNotFoundError, NotADirectoryError, PermissionError)
+        _allow_each(rules, read, of_read, unless)
+        _allow_each(rules, write, of_write, (FileNotFoundError, PermissionError) if devices else ())
+        _allow_each(rules, sockets, _MAKE_SOCK, unless)
         for port in bind if network else ():
             rule = struct.pack("=QQ", _BIND, port)
             _checked(_ADD_RULE, ctypes.c_int(rules), ctypes.c_int(_NET_PORT), rule, ctypes.c_uint32(0))
@@ -99,6 +94,12 @@ def restrict(
     finally:
         os.close(rules)
     return offered
+
+
+def _allow_each(rules: int, paths: Sequence[Path], rights: int, unless: tuple[type[OSError], ...]) -> None:
+    for path in paths:
+        with suppress(*unless):
+            _allow(rules, path, rights)
 
 
 def _allow(rules: int, path: Path, rights: int) -> None:
