@@ -159,12 +159,11 @@ class Daemon:
             log.warning("%s", warning)
         # Before anything runs: what is wrong with the socket ends the agent.
         await self._control.start()
-        began = time.monotonic()
         self._session.start()
         self._supervisor.start()
         tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(self._stop.wait(), name="stop"),
-            asyncio.create_task(self._tell_ready(began), name="start"),
+            asyncio.create_task(self._tell_ready(), name="start"),
             asyncio.create_task(self._reporter.run_health(), name="health"),
             asyncio.create_task(self._reporter.run_metrics(), name="metrics"),
             asyncio.create_task(self._reporter.run_listener(), name="metrics listener"),
@@ -181,10 +180,9 @@ class Daemon:
             await self._leave()
         return int(ExitStatus.OK if _ended_well(done) else ExitStatus.INTERNAL)
 
-    async def _tell_ready(self, began: float) -> None:
+    async def _tell_ready(self) -> None:
         """Once supervision has looked at every pipeline: only then the service is up."""
-        while self._supervisor.rounds < began:
-            await asyncio.sleep(0.005)
+        await self._supervisor.went_round.wait()
         self._notifier.ready()
         log.info("%s runs with %d pipelines", self._config.device.id, len(self._supervisor.pipelines))
         await asyncio.Event().wait()  # a part that ends is one that broke

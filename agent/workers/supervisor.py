@@ -81,6 +81,7 @@ class Supervisor:
         pipelines: by name, in the order of the configuration; always the same dict.
         draining: all were stopped by ``drain``, and none was started since.
         rounds: when the last full round began, monotonic seconds.
+        went_round: set once there was one.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Supervisor:
         self.pipelines = {item.name: Pipeline(item, self._shared) for item in config.pipeline}
         self.draining = False
         self.rounds = time.monotonic()
+        self.went_round = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._secrets: dict[str, object] = {}
         self._loops: list[asyncio.Task[None]] = []
@@ -328,6 +330,7 @@ class Supervisor:
                         pipeline.give_up(_NEW_NAMES)
             # The watchdog of systemd is fed from this: only a whole pass counts as progress.
             self.rounds = now / 1e9
+            self.went_round.set()
             await asyncio.sleep(PASS_S)
 
     def _look_at(self, name: str, tick: Callable[[int], None], now_ns: int) -> None:
