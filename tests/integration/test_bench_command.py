@@ -19,7 +19,7 @@ from examples.conveyor.render import Scene
 from runtime.errors import Code
 from tests.conftest import ROOT, Signed, make_signed
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 FPS, FILM_FRAMES = 12, 24
 COMMAND = [sys.executable, "-m", "agent.cli.main", "bench"]

@@ -25,7 +25,7 @@ from runtime.bundle.archive import Discard
 from runtime.bundle.keys import load_trusted
 from runtime.errors import Code, EdgewardError, ExitStatus
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 ROOT = Path(__file__).resolve().parents[2]
 TOML = """\

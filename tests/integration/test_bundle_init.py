@@ -19,7 +19,7 @@ from runtime.errors import ExitStatus
 from tests.integration import real_models as real
 from tests.integration.real_models import RealModel
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 ROOT = Path(__file__).resolve().parents[2]
 

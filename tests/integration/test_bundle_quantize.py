@@ -27,7 +27,7 @@ from examples.conveyor.score import Score, score
 from examples.rtsp.access_units import decode_access_units
 from runtime.errors import ExitStatus
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 ROOT = Path(__file__).resolve().parents[2]
 CALIBRATE, UNSEEN = range(1200, 1204), range(9000, 9002)

@@ -23,7 +23,7 @@ from runtime.errors import Code, EdgewardError, ExitStatus
 from tests.integration.agent_peers import ROOT
 from tests.integration.canned_agent import JPEG, Service, serving
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 COMMAND = [sys.executable, "-P", "-m", "agent.cli.main"]
 

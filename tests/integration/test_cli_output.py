@@ -12,7 +12,7 @@ import pytest
 
 from runtime.errors import ExitStatus
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = f"'{sys.executable}' -P -m agent.cli.main"

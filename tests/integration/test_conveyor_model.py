@@ -13,7 +13,7 @@ from examples.conveyor.footage import write_footage
 from examples.conveyor.score import score
 from examples.rtsp.access_units import decode_access_units
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 SEEDS = range(9000, 9008)
 FRAMES = 40

@@ -19,7 +19,7 @@ from runtime.vision import decoders
 from runtime.vision.decoders import Context, Output
 from runtime.vision.placement import Placement
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
 

@@ -26,7 +26,7 @@ from tests.integration.agent_peers import Broker, Subscriber
 from tests.integration.doctor_faults import FAULTS, Fault, second_agent
 from tests.integration.doctor_site import COMMAND, Place
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 FPS = 10
 

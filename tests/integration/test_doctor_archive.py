@@ -24,7 +24,7 @@ from tests.integration.doctor_site import Place
 from tests.integration.test_doctor import conveyor, recording
 
 __all__ = ["conveyor", "recording"]
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 BROKER_PASSWORD = "br0ker/pass word"  # noqa: S105 - planted
 CAMERA_PASSWORD = "c@mera-geheim"  # noqa: S105

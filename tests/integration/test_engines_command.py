@@ -14,7 +14,7 @@ from runtime.errors import Code
 from tests.conftest import ROOT
 from tests.unit.engine.test_added_engine import install
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 
 def engines(*arguments: str, site: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from runtime.ipc import EngineOptions
 from tests.unit.engine import models
 from tests.unit.engine.models import output, picture
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 Array = npt.NDArray[Any]
 

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.unit.engine import models
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 PYTHON = ROOT / ".venv-tflite" / "bin" / "python"
 TESTS = ("tests/unit/engine/test_contract.py", "tests/unit/engine/test_litert.py")

@@ -27,7 +27,7 @@ from tests.bad_bundles import ESCAPED, ROWS
 from tests.conftest import ROOT
 from tests.raw_bundle import Keys, Parts
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 
 @dataclass

@@ -26,7 +26,7 @@ from runtime.stages import StageClock
 from . import real_models
 from .real_models import RealModel
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 HEAD = '[bundle]\nname = "m"\nversion = "1.0.0"\nrelease_counter = 1\nlabels_file = "labels.txt"\n'
 # H.264 limited range, H.264 full range, JPEG 4:2:0 and 4:4:4, BMP: each kind of picture that there is.

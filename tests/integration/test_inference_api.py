@@ -277,9 +277,12 @@ def test_a_full_queue_refuses_and_every_request_gets_some_answer(
         data = {"images": np.zeros((1, 3, 416, 416), np.float32)}
         hammered = asks.hammer("yolox_nano", data, clients=8, seconds=3)
         assert set(hammered.statuses) == {"OK", "RESOURCE_EXHAUSTED"}
-        refused = hammered.statuses["RESOURCE_EXHAUSTED"]
-        counted = running.figures(lambda one: one.answered == hammered.statuses["OK"])
-        assert counted.refused["RESOURCE_EXHAUSTED"] == refused
+        answered, refused = (hammered.statuses[status] for status in ("OK", "RESOURCE_EXHAUSTED"))
+        # The figures are those of some moment: the last answer may be in them before the last refusal is.
+        counted = running.figures(
+            lambda one: one.answered >= answered and one.refused.get("RESOURCE_EXHAUSTED", 0) >= refused
+        )
+        assert (counted.answered, counted.refused["RESOURCE_EXHAUSTED"]) == (answered, refused)
         assert asks.live() == (True, True)
 
 

@@ -24,7 +24,7 @@ from runtime.errors import Code
 from tests.conftest import ROOT
 from tests.gate import GATE
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 TOOL = ROOT / ".venv-model-signing" / "bin" / "model_signing"
 TOML = f"""\

@@ -15,7 +15,7 @@ from tests.conftest import Signed
 from tests.integration import footage_1080p
 from tests.integration.worker_peer import Worker, start_message
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 # A chroma plane of 1080p has 518,400 bytes; the tensor of yolox_nano 2,076,672, its output 1,206,660.
 FROM_BYTES = 400_000

@@ -24,7 +24,7 @@ from runtime.source.frame import Frame
 
 from .golden_author import TOML, make_author, packed, write, write_film
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 PROJECT = Path(__file__).parents[2]
 LISTED = ("a.jpg", "b.png", "c.bmp")

@@ -18,7 +18,7 @@ from tests import models
 
 from .golden_author import SEEN, TOML, make_author, refused, write
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from runtime.bundle.keys import fingerprint
 from runtime.errors import Code
 from tests.gate import GATE
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/libsofthsm2.so", "/usr/lib/libsofthsm2.so")
 PIN = "271828"

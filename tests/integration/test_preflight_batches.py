@@ -16,7 +16,7 @@ from tests import models
 from tests.conftest import Signed, make_signed
 from tests.integration import mischief
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 BATCHES = """
 [[variant]]

@@ -16,7 +16,7 @@ from runtime.preflight.messages import MIN_ROUNDS
 from tests.conftest import Signed, make_signed
 from tests.integration.real_models import YOLOX_ONNX, YOLOX_TFLITE
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 FILM = "one-by-one-person-detection.mp4"
 PICTURE = "test_object_detection_1.jpg"

@@ -31,7 +31,7 @@ from tests.conftest import ROOT, Signed
 from tests.integration import mischief
 from tests.integration.agent_peers import wait_gone
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 DEADLINE_S = 5.0
 # To start a process and to end it, on a machine that has other things to do.

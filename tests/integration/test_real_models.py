@@ -21,7 +21,7 @@ from tests.integration import real_references as scripts
 from tests.integration.real_models import RealModel
 from tests.integration.real_references import Array, Box
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 SCORE, IOU = 0.03, 0.9
 

@@ -16,7 +16,7 @@ from runtime.errors import Code
 from tests.cameras import Cameras
 from tests.conftest import ROOT, Signed, make_signed
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 
 def edgeward(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ from runtime.errors import Code
 from tests.conftest import ROOT, Signed
 from tests.integration import real_models
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -15,7 +15,7 @@ from agent.trust.device import DeviceTrust
 from agent.trust.ingest import ingest
 from tests.integration.test_agent_trust import Site
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.command]
 
 
 @pytest.fixture
