@@ -8,11 +8,19 @@ from agent.link.messages import Severity
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
-    """Less than ``warning`` or ``critical`` is bad; it is good again only ``margin`` (a share) above."""
-
+class _Limits:
     warning: float
     critical: float
+
+    def limit(self, severity: Severity) -> float:
+        """The one that was passed, for the text: it does not move with every measurement."""
+        return self.critical if severity == "critical" else self.warning
+
+
+@dataclass(frozen=True, slots=True)
+class Floor(_Limits):
+    """Less than ``warning`` or ``critical`` is bad; it is good again only ``margin`` (a share) above."""
+
     margin: float = 0.2
 
     def judge(self, value: float, before: Severity) -> Severity:
@@ -26,11 +34,9 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
-class Ceiling:
+class Ceiling(_Limits):
     """More than ``warning`` or ``critical`` is bad; it is good again only ``margin`` below."""
 
-    warning: float
-    critical: float
     margin: float
 
     def judge(self, value: float, before: Severity) -> Severity:

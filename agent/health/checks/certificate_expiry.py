@@ -39,7 +39,7 @@ def _judge(file: str, certificate: CertificateFacts) -> Finding:
     severity = DAYS.judge(days, "ok")
     if severity == "ok":
         return Finding(subject=file, severity="ok", text=f"valid for over {DAYS.warning:g} days")
-    limit = DAYS.critical if severity == "critical" else DAYS.warning
+    limit = DAYS.limit(severity)
     return Finding(
         subject=file,
         severity=severity,

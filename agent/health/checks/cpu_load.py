@@ -20,7 +20,7 @@ def check(view: View) -> Iterable[Finding]:
     if severity == "ok":
         yield Finding(severity="ok", text="the processors keep up")
         return
-    limit = LOAD_PER_CPU.critical if severity == "critical" else LOAD_PER_CPU.warning
+    limit = LOAD_PER_CPU.limit(severity)
     yield Finding(
         severity=severity,
         text=f"over {limit:g} programs for each processor, most of them waiting",

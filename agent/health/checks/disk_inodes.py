@@ -19,7 +19,7 @@ def check(view: View) -> Iterable[Finding]:
     if severity == "ok":
         yield Finding(severity="ok", text="enough inodes are free")
         return
-    limit = FREE_PERCENT.critical if severity == "critical" else FREE_PERCENT.warning
+    limit = FREE_PERCENT.limit(severity)
     yield Finding(
         severity=severity,
         text=f"under {limit:g} % of the inodes of {view.state_dir} are free",

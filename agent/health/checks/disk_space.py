@@ -52,7 +52,7 @@ def _room(view: View, free_mb: int) -> Finding:
     severity = FREE_MB.judge(free_mb, view.before("disk_space", code=_FULL))
     if severity == "ok":
         return Finding(severity="ok", text=f"over {FREE_MB.warning:g} MB free in {view.state_dir}")
-    limit = FREE_MB.critical if severity == "critical" else FREE_MB.warning
+    limit = FREE_MB.limit(severity)
     return Finding(
         severity=severity,
         text=f"under {limit:g} MB free in {view.state_dir}",

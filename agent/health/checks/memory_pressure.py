@@ -27,5 +27,5 @@ def check(view: View) -> Iterable[Finding]:
     if severity == "ok":
         yield Finding(severity="ok", text="enough memory is free")
         return
-    limit = FREE_PERCENT.critical if severity == "critical" else FREE_PERCENT.warning
+    limit = FREE_PERCENT.limit(severity)
     yield Finding(severity=severity, text=f"under {limit:g} % of memory is free", code=_SHORT, remedy=REMEDY)
