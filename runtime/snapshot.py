@@ -35,8 +35,6 @@ _SEEN = 0.2  # keypoints with less are places that the model does not see
 # Y, U, V in the full range of JPEG; each label of a picture has the next one.
 _COLOURS = ((173, 54, 73), (105, 90, 218), (150, 196, 60), (90, 200, 190), (205, 40, 150), (190, 128, 128))
 
-_Point = tuple[float, float]
-
 
 class Snapshots:
     """The open requests of one worker. ``take`` is called by one thread, ``offer`` by another.

@@ -277,8 +277,6 @@ class Detections(Body, frozen=True, kw_only=True, omit_defaults=True):
     left_out: tuple[LeftOut, ...] = ()
 
 
-AnyBody = Status | Inventory | Health | Metrics | Detections
-
 TYPES: dict[str, type[Body]] = {
     "status": Status,
     "inventory": Inventory,
