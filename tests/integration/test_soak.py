@@ -1,4 +1,4 @@
-"""``script/soak`` ends in order whenever it is told to, with what it has found until then."""
+"""``script/soak`` ends in order whenever it is told to, with what it has found and heard until then."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.conftest import ROOT
+from tests.integration.agent_peers import Broker
+from tests.soak.heard import Heard
 
 pytestmark = [pytest.mark.integration, pytest.mark.command]
 
@@ -49,3 +52,13 @@ def test_a_length_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "number of minutes" in done.stderr
+
+
+def test_a_stream_that_fell_silent_for_good_is_silent_until_the_soak_ends(broker: Broker) -> None:
+    heard = Heard(broker.port)
+    try:
+        heard._note_silence(("steady", "cam-1"))
+        time.sleep(0.3)
+        assert heard.longest_silence_s()["steady", "cam-1"] >= 0.3
+    finally:
+        heard.close()
