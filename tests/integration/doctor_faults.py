@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import fcntl
 import os
 import signal
@@ -12,15 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from agent.cli.main import main
 from tests.cameras import Cameras
 from tests.integration.agent_peers import free_port
+from tests.integration.doctor_authority import Authority
+from tests.integration.doctor_means import mount_state, systemctl_says, tls_broker
 from tests.integration.doctor_site import Place
 
 
@@ -192,17 +187,17 @@ def broker_of_an_unknown_authority(place: Place) -> None:
     authority = Authority(place.folder, "theirs")
     authority.issue("server", days=30)
     Authority(place.folder, "ours")
-    _tls_broker(place, "server", "ours.crt")
+    tls_broker(place, "server", "ours.crt")
 
 
 def broker_certificate_ended(place: Place) -> None:
     Authority(place.folder, "ca").issue("server", days=-1)
-    _tls_broker(place, "server", "ca.crt")
+    tls_broker(place, "server", "ca.crt")
 
 
 def broker_has_another_name(place: Place) -> None:
     Authority(place.folder, "ca").issue("server", days=30, host="broker.example")
-    _tls_broker(place, "server", "ca.crt")
+    tls_broker(place, "server", "ca.crt")
 
 
 def broker_speaks_no_tls(place: Place) -> None:
@@ -214,7 +209,7 @@ def own_certificate_ended(place: Place) -> None:
     authority = Authority(place.folder, "ca")
     authority.issue("server", days=30)
     authority.issue("device", days=-1)
-    _tls_broker(place, "server", "ca.crt")
+    tls_broker(place, "server", "ca.crt")
     place.config["mqtt"] |= {"cert_file": "device.crt", "key_file": "device.key"}
 
 
@@ -236,18 +231,18 @@ def broker_refuses_messages(place: Place) -> None:
 
 
 def disk_full(place: Place) -> None:
-    _mount(place, "size=256k")
+    mount_state(place, "size=256k")
     fill = ["dd", "if=/dev/zero", f"of={place.state}/film", "bs=4k"]
     assert b"No space" in subprocess.run(fill, check=False, capture_output=True).stderr
 
 
 def disk_read_only(place: Place) -> None:
-    _mount(place, "size=1m")
+    mount_state(place, "size=1m")
     subprocess.run(["mount", "-o", "remount,ro", str(place.state)], check=True)
 
 
 def no_inodes(place: Place) -> None:
-    _mount(place, "size=8m,nr_inodes=40")
+    mount_state(place, "size=8m,nr_inodes=40")
     fill = ["touch", *(f"{place.state}/{number}" for number in range(100))]
     assert b"No space" in subprocess.run(fill, check=False, capture_output=True).stderr
 
@@ -308,28 +303,19 @@ def too_hot(place: Place) -> None:
 
 
 def service_failed(place: Place) -> None:
-    _systemctl(
+    systemctl_says(
         place, "LoadState=loaded\nActiveState=failed\nSubState=failed\nResult=exit-code\nExecMainStatus=3\n"
     )
 
 
 def service_not_enabled(place: Place) -> None:
-    _systemctl(
+    systemctl_says(
         place, "LoadState=loaded\nActiveState=active\nSubState=running\nNRestarts=0\nUnitFileState=disabled\n"
     )
 
 
 def no_pressure_figures(place: Place) -> None:
     (place.root / "proc/pressure/memory").unlink()
-
-
-def _systemctl(place: Place, said: str) -> None:
-    (place.root / "run/systemd/system").mkdir(parents=True)
-    folder = place.folder / "bin"
-    folder.mkdir()
-    (folder / "systemctl").write_text(f"#!/bin/sh\nprintf '{said}'\n".replace("\n'", "'"))
-    (folder / "systemctl").chmod(0o755)
-    place.env["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
 def _author(place: Place, model: bytes) -> Path:
@@ -341,67 +327,6 @@ def _author(place: Place, model: bytes) -> Path:
     (folder / "model.onnx").write_bytes(model)
     (folder / "coco.names").write_text("".join(f"thing {number}\n" for number in range(80)))
     return folder
-
-
-def _mount(place: Place, options: str) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("to mount a small file system takes root")
-    place.state.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place.state)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("this machine lets nobody mount a file system")
-    place.stack.callback(subprocess.run, ["umount", str(place.state)], check=True)
-
-
-def _tls_broker(place: Place, name: str, trusted: str) -> None:
-    folder = place.folder
-    broker = place.make_broker(f"certfile {folder}/{name}.crt\nkeyfile {folder}/{name}.key").start()
-    place.config["mqtt"] = {"url": broker.url.replace("mqtt:", "mqtts:"), "ca_file": trusted}
-
-
-class Authority:
-    """Issues certificates, ``name.crt`` and ``name.key`` in a folder, and is one itself."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        (folder / f"{name}.crt").write_bytes(
-            self._signed(self._subject, self._key, days=30, host="", ca=True)
-        )
-
-    def issue(self, name: str, *, days: int, host: str = "") -> None:
-        """A certificate that ends in so many days; of 127.0.0.1 without a host."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        (self._folder / f"{name}.crt").write_bytes(self._signed(subject, key, days=days, host=host, ca=False))
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        file = self._folder / f"{name}.key"
-        file.write_bytes(pem)
-        file.chmod(0o600)
-
-    def _signed(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, days: int, host: str, ca: bool
-    ) -> bytes:
-        import ipaddress  # noqa: PLC0415 - here only
-
-        now = dt.datetime.now(dt.UTC)
-        names = [x509.DNSName(host)] if host else [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=40))
-            .not_valid_after(now + dt.timedelta(days=days))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 FAULTS = (

@@ -15,7 +15,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from agent.link.messages import Detections
-from tests.integration.doctor_faults import Authority, _mount, _systemctl
+from tests.integration.doctor_authority import Authority
+from tests.integration.doctor_means import mount_state, systemctl_says
 from tests.integration.doctor_site import Place
 from tests.integration.test_doctor import conveyor, place, recording
 
@@ -84,7 +85,7 @@ def test_a_state_folder_whose_disk_hangs_does_not_hold_up_the_doctor(place: Plac
 
 
 def test_too_little_room_for_the_doctor_is_no_fault_of_a_bundle(place: Place) -> None:
-    _mount(place, "size=16k")
+    mount_state(place, "size=16k")
     place.env["TMPDIR"] = str(place.state)
     place.write()
     visited = place.visit("--only", "bundles")
@@ -95,7 +96,7 @@ def test_too_little_room_for_the_doctor_is_no_fault_of_a_bundle(place: Place) ->
 
 
 def test_a_read_only_disk_is_made_writable_where_it_is_mounted(place: Place) -> None:
-    _mount(place, "size=1m")
+    mount_state(place, "size=1m")
     (place.state / "below").mkdir()
     subprocess.run(["mount", "-o", "remount,ro", str(place.state)], check=True)
     place.config["device"]["state_dir"] = "state/below"
@@ -119,7 +120,7 @@ def test_a_read_only_disk_is_made_writable_where_it_is_mounted(place: Place) -> 
     ],
 )
 def test_a_service_that_cannot_start_is_broken(place: Place, said: str, text: str, command: str) -> None:
-    _systemctl(place, said)
+    systemctl_says(place, said)
     place.write()
     (found,) = [finding for _, finding in place.visit("--only", "service").findings()]
     assert text in found["text"]
@@ -172,7 +173,7 @@ def test_what_cannot_work_is_refused_before_anything_is_looked_at(
 
 
 def test_a_disk_that_takes_no_archive_does_not_take_the_findings_along(place: Place) -> None:
-    _mount(place, "size=8k")
+    mount_state(place, "size=8k")
     place.write()
     target = place.state / "support.tar.gz"
     done = place.command("--only", "kernel", "--json", "--bundle", str(target))
