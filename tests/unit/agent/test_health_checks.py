@@ -8,14 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from agent.events import EventLog
 from agent.health.checks import find_checks
 from agent.health.monitor import HealthMonitor
-from agent.health.threshold import Ceiling, Floor
-from agent.health.version import misfit, numbers
 from agent.health.view import (
     CertificateFacts,
     Finding,
@@ -222,42 +218,6 @@ def test_a_board_without_the_driver_of_an_accelerator_is_healthy_and_says_so() -
 
 # --- thresholds ---
 
-VALUES = st.lists(st.floats(min_value=0, max_value=1000), min_size=1, max_size=60)
-
-
-@given(VALUES)
-def test_a_floor_rings_below_it_and_is_quiet_only_well_above(values: list[float]) -> None:
-    floor = Floor(warning=500, critical=100)
-    now = "ok"
-    for value in values:
-        now = floor.judge(value, now)  # type: ignore[arg-type]
-        assert (now == "critical") >= (value < 100)
-        assert (now == "ok") <= (value >= 500)
-        assert (now == "ok") >= (value >= 600)
-        assert (now == "critical") <= (value < 120)
-
-
-@given(st.floats(min_value=490, max_value=599), st.integers(2, 50))
-def test_a_value_that_wavers_about_a_threshold_rings_once(centre: float, times: int) -> None:
-    floor = Floor(warning=500, critical=100)
-    now, changes = "ok", 0
-    for turn in range(times):
-        after = floor.judge(centre + (9 if turn % 2 else -9), now)  # type: ignore[arg-type]
-        changes += after != now
-        now = after
-    assert changes <= 1
-
-
-@given(VALUES)
-def test_a_ceiling_is_the_same_the_other_way_round(values: list[float]) -> None:
-    ceiling = Ceiling(warning=75, critical=85, margin=5)
-    now = "ok"
-    for value in values:
-        now = ceiling.judge(value, now)  # type: ignore[arg-type]
-        assert (now == "critical") >= (value > 85)
-        assert (now == "ok") <= (value <= 75)
-        assert (now == "ok") >= (value <= 70)
-
 
 def test_the_monitor_gives_each_check_what_it_said_before() -> None:
     monitor = HealthMonitor([CHECKS["disk_space"]])
@@ -395,34 +355,6 @@ def test_what_gets_worse_and_better_is_an_event_and_a_line() -> None:
     # Whoever noticed these has told of them already.
     monitor.look(pipeline(state="failed", reason="x"), 0)
     assert len(events.recent()) == 3
-
-
-# --- versions ---
-
-
-@pytest.mark.parametrize(
-    ("found", "least", "most", "fits"),
-    [
-        ("6.1.0-18-arm64", "5.10", "", True),
-        ("5.10", "5.10", "", True),
-        ("5.9.16", "5.10", "", False),
-        ("4.9.337-tegra", "", "4.9", True),
-        ("4.10.1", "", "4.9", False),
-        ("v0.9.6", "0.9.7", "", False),
-        ("0.9", "0.9.0", "", False),
-        ("?", "1.0", "", True),
-    ],
-)
-def test_versions_are_compared_as_far_as_the_bound_is_named(
-    found: str, least: str, most: str, fits: bool
-) -> None:
-    assert (misfit(VersionFacts(found=found, least=least, most=most)) == "") is fits
-
-
-@given(st.text(max_size=30))
-def test_any_text_is_a_version_or_none(text: str) -> None:
-    assert isinstance(numbers(text), tuple)
-    assert isinstance(misfit(VersionFacts(found=text, least="1.2", most="3")), str)
 
 
 def test_a_check_that_breaks_leaves_the_others_their_say() -> None:
