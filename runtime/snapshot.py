@@ -13,6 +13,7 @@ from fractions import Fraction
 
 import av
 import av.error
+import msgspec
 import numpy as np
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace
@@ -90,18 +91,9 @@ class Snapshots:
             )
         try:
             self._send(answer)
-        except (
-            EdgewardError
-        ):  # masks or tensors of megabytes beside it: the picture alone is what was asked for
-            self._send(
-                ipc.Snapshot(
-                    id=answer.id,
-                    jpeg=answer.jpeg,
-                    width=answer.width,
-                    height=answer.height,
-                    arrived_ns=answer.arrived_ns,
-                )
-            )
+        except EdgewardError:
+            # Masks or tensors of megabytes beside it: the picture alone is what was asked for.
+            self._send(msgspec.structs.replace(answer, result=None))
 
 
 def snapshot(request: ipc.TakeSnapshot, frame: Frame, result: ipc.Result) -> ipc.Snapshot:
