@@ -113,22 +113,23 @@ class Supervisor:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._secrets: dict[str, object] = {}
         self._loops: list[asyncio.Task[None]] = []
+        self._starting: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
 
     def start(self) -> None:
         """Start every pipeline in the order of the configuration, and the loops that watch them."""
         self._make_cache_dir()
         watch = MemoryWatch(self.pipelines, lambda: self._shared.headroom_mb, self._limits, self.events)
+        self._starting = asyncio.create_task(self._start_in_order(), name="start")
         self._loops = [
             asyncio.create_task(self._look_after(), name="supervisor"),
             asyncio.create_task(watch.run(), name="memory"),
-            asyncio.create_task(self._start_in_order(), name="start"),
+            self._starting,
         ]
 
     async def stop(self) -> None:
         """Stop all workers side by side, in order where they obey, and wait until they are gone."""
-        for loop in self._loops[2:]:
-            loop.cancel()
+        self._start_no_more()
         await asyncio.gather(*(self._end(name) for name in self.pipelines))
         for loop in self._loops:
             loop.cancel()
@@ -229,8 +230,7 @@ class Supervisor:
     async def drain(self) -> list[str]:
         """Stop all pipelines in order, and stay without; returns the names of those that ran."""
         async with self._changing:
-            for loop in self._loops[2:]:
-                loop.cancel()
+            self._start_no_more()
             # Also those whose turn to start has not come yet.
             running = [name for name, one in self.pipelines.items() if one.state != "stopped"]
             await asyncio.gather(*(self._end(name) for name in running))
@@ -239,6 +239,10 @@ class Supervisor:
             self.draining = True
         self.events.add("agent.drained", f"{len(running)} pipelines were stopped on request")
         return running
+
+    def _start_no_more(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
 
     def _named(self, name: str) -> Pipeline:
         pipeline = self.pipelines.get(name)

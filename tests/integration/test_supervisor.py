@@ -218,7 +218,8 @@ async def test_what_is_stopped_or_drained_before_its_turn_does_not_start(tmp_pat
     try:
         await supervisor.stop_pipeline("b")
         await device.reaches("a", "running")
-        await device.until(supervisor._loops[2].done)
+        assert supervisor._starting is not None
+        await device.until(supervisor._starting.done)
         assert supervisor.pipelines["b"].state == "stopped"
     finally:
         await supervisor.stop()
