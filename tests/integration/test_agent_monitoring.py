@@ -19,7 +19,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from agent.link import messages
 from tests.integration.agent_peers import ROOT, free_port
-from tests.unit.agent.test_health_facts import pem
+from tests.unit.agent.test_certificate_facts import pem
 
 pytestmark = pytest.mark.integration
 
